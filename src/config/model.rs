@@ -1,0 +1,319 @@
+//! What does the gateway run on, once a configuration was found good?
+//!
+//! Everything here is resolved: names became indices, units became numbers, references were
+//! followed and schemas compiled. No value here is a secret: secrets stay in [`SecretRef`]s.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{CredentialId, EndpointId, ServiceId};
+use crate::schema::Schema;
+
+/// One immutable snapshot of the configuration. A request holds one from beginning to end.
+pub struct Config {
+    /// SHA-256 of the effective configuration (file and overrides) and the schemas; no secret enters it.
+    pub digest: [u8; 32],
+    /// Name of this instance in the audit record; default: the host's name.
+    pub instance: Box<str>,
+    /// The listener of the callers.
+    pub data: Data,
+    /// The listener of the operators.
+    pub ops: Ops,
+    /// Where audit records go.
+    pub audit: Audit,
+    /// How diagnostics are written to stderr.
+    pub log: Log,
+    /// How the upstream is spoken to.
+    pub upstream: Upstream,
+    /// Indexed by [`EndpointId`], in order of name.
+    pub endpoints: Box<[Endpoint]>,
+    /// Indexed by [`CredentialId`], in order of name.
+    pub credentials: Box<[Credential]>,
+    /// Indexed by [`ServiceId`], in order of name.
+    pub services: Box<[Service]>,
+    /// Indexed by [`CallerId`](crate::ids::CallerId), in order of the file.
+    pub callers: Box<[Caller]>,
+}
+
+/// `[data]`.
+pub struct Data {
+    /// At least one.
+    pub listen: Box<[Listen]>,
+    /// Served on the TCP listeners when present.
+    pub tls: Option<TlsFiles>,
+    /// Worker threads, at least 1; default: one per core.
+    pub workers: usize,
+    /// All request bodies in memory at once, bytes.
+    pub body_budget_bytes: u64,
+    /// All upstream answers in memory at once, bytes.
+    pub answer_budget_bytes: u64,
+    /// How much of `body_budget_bytes` one caller may hold, bytes (written in percent).
+    pub caller_share_bytes: u64,
+    /// How long a body waits for a full budget before 503 `overloaded`.
+    pub budget_wait: Duration,
+    /// A body slower than this, averaged since its first byte and after `min_body_rate_grace`, is 408.
+    pub min_body_rate_bytes_per_s: u64,
+    /// How long a body may be slower than the minimum rate.
+    pub min_body_rate_grace: Duration,
+    /// From accept to the first byte (of TLS or HTTP).
+    pub first_byte_timeout: Duration,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+    /// From the head to the last byte of the body.
+    pub body_timeout: Duration,
+    /// A kept-alive connection without a request is closed after this.
+    pub idle_timeout: Duration,
+    /// Open connections in total.
+    pub max_connections: usize,
+    /// Open connections per peer (IP address, or uid on a unix socket).
+    pub max_connections_per_peer: usize,
+    /// Requests in progress in total; more are 503 `overloaded`.
+    pub max_requests: usize,
+    /// Largest request head, bytes.
+    pub max_head_bytes: usize,
+    /// `Host` values (without port, lower case) accepted on loopback TCP listeners.
+    pub hosts: Box<[Box<str>]>,
+    /// How long SIGTERM waits for requests in flight.
+    pub drain_timeout: Duration,
+}
+
+/// One address of `data.listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `"127.0.0.1:3226"`; not loopback only with TLS.
+    Tcp(SocketAddr),
+    /// `"unix:/run/dcams-gateway/data.sock"`.
+    Unix(PathBuf),
+}
+
+/// Certificate chain and key in PEM files; read again when they change.
+pub struct TlsFiles {
+    /// PEM, leaf first.
+    pub cert: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// `[ops]`.
+pub struct Ops {
+    /// `None` when `listen = "off"`.
+    pub listen: Option<SocketAddr>,
+    /// Whether callers' names appear as labels in `/metrics`; default: only when `listen` is loopback.
+    pub caller_names: bool,
+}
+
+/// `[audit]`.
+pub struct Audit {
+    /// Where the lines go.
+    pub output: AuditOutput,
+    /// Key of the fingerprints (HMAC-SHA-256), 32 bytes or more.
+    pub fingerprint_key: SecretRef,
+    /// Name of that key in the records, 1 to 32 of `[a-z0-9-]`.
+    pub fingerprint_key_id: Box<str>,
+    /// At which rate refusals of strangers (401) are recorded; the rest is counted.
+    pub stranger_rate: Rate,
+}
+
+/// `audit.output`: `"stdout"` or `{ file = "…" }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditOutput {
+    /// Standard output.
+    Stdout,
+    /// Appended to, created 0640.
+    File(PathBuf),
+}
+
+/// `[log]`.
+pub struct Log {
+    /// A `tracing` filter, for example `"info"` or `"dcams_gateway=debug"`.
+    pub filter: Box<str>,
+    /// JSON lines or text.
+    pub format: LogFormat,
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `[upstream]`: what all endpoints share.
+pub struct Upstream {
+    /// HTTP/1.1 (default) or HTTP/2.
+    pub http: HttpVersion,
+    /// Which certificate authorities are trusted.
+    pub roots: Roots,
+    /// TCP and TLS handshake together.
+    pub connect_timeout: Duration,
+    /// Idle upstream connections are closed after this.
+    pub idle_timeout: Duration,
+    /// Idle connections kept per caller.
+    pub max_idle_per_caller: usize,
+    /// Largest answer, bytes.
+    pub answer_limit_bytes: u64,
+    /// The loud opt-in `plain_http_to_loopback = true`: an `http://` URL is accepted for loopback hosts.
+    pub plain_http_to_loopback: bool,
+}
+
+/// `upstream.http`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// `"1.1"`
+    Http1,
+    /// `"2"`
+    Http2,
+}
+
+/// `upstream.roots`: `"native"`, `"webpki"` or `{ file = "…" }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// The operating system's store.
+    Native,
+    /// Mozilla's roots, built in.
+    Webpki,
+    /// A PEM file.
+    File(PathBuf),
+}
+
+/// `[endpoints.NAME]`.
+pub struct Endpoint {
+    /// The name in the configuration.
+    pub name: Box<str>,
+    /// What callers post to: starts with `/`, no query.
+    pub path: Box<str>,
+    /// Where it is forwarded to.
+    pub url: UpstreamUrl,
+    /// The top-level body member that names the service; `None`: the endpoint has exactly one service.
+    pub service_member: Option<Box<str>>,
+    /// From the start of the forward to the last byte of the answer.
+    pub deadline: Duration,
+    /// The services of this endpoint.
+    pub services: Box<[ServiceId]>,
+}
+
+/// An absolute URL without user info, query or fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamUrl {
+    /// `https`, else plain HTTP to loopback.
+    pub tls: bool,
+    /// Host name or IP literal (without brackets).
+    pub host: Box<str>,
+    /// Default 443 or 80.
+    pub port: u16,
+    /// Starts with `/`.
+    pub path: Box<str>,
+    /// What the `Host` header says.
+    pub authority: Box<str>,
+}
+
+/// `[credentials.NAME]`.
+pub struct Credential {
+    /// The name in the configuration.
+    pub name: Box<str>,
+    /// API user name.
+    pub user: SecretRef,
+    /// API password.
+    pub pass: SecretRef,
+    /// A limit for the account as a whole.
+    pub rate: Option<Rate>,
+}
+
+/// Where a secret is read from; never the secret itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretRef {
+    /// `{ file = "…" }`
+    File(PathBuf),
+    /// `{ env = "…" }`
+    Env(Box<str>),
+    /// `{ credential = "…" }`: a file of that name in `$CREDENTIALS_DIRECTORY` (systemd).
+    Credential(Box<str>),
+}
+
+/// `[services.NAME]`; the name is the value of the endpoint's service member.
+pub struct Service {
+    /// The name in the configuration.
+    pub name: Box<str>,
+    /// Where it belongs.
+    pub endpoint: EndpointId,
+    /// Whether the schema's verdict is enforced.
+    pub validate: Validate,
+    /// Compiled.
+    pub schema: Arc<Schema>,
+    /// Decides the retry rule and what happens when a caller leaves.
+    pub effect: Effect,
+    /// Largest body, bytes.
+    pub body_limit_bytes: u64,
+}
+
+/// `services.NAME.validate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validate {
+    /// A violation is refused.
+    Enforce,
+    /// A violation is recorded and forwarded.
+    Report,
+}
+
+/// `services.NAME.effect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Changes nothing upstream.
+    Read,
+    /// May change something upstream: sent at most once.
+    Write,
+}
+
+/// `[[callers]]`.
+pub struct Caller {
+    /// The name in the configuration.
+    pub name: Box<str>,
+    /// How the caller is known; at least one way.
+    pub known_by: KnownBy,
+    /// The pair injected for this caller.
+    pub credentials: CredentialId,
+    /// All requests of this caller.
+    pub rate: Rate,
+    /// Further limits per service.
+    pub service_rates: BTreeMap<ServiceId, Rate>,
+    /// Requests in progress.
+    pub max_requests: usize,
+    /// Body bytes in memory; at most `data.caller_share_bytes`.
+    pub max_body_bytes: u64,
+    /// The services this caller may use.
+    pub services: Box<[ServiceId]>,
+}
+
+/// The ways in which a caller is known.
+#[derive(Default)]
+pub struct KnownBy {
+    /// Bearer keys.
+    pub keys: Box<[KeyHash]>,
+    /// User id of a peer on a unix socket.
+    pub uid: Option<u32>,
+    /// Everybody without a key, on loopback only; for first steps.
+    pub anonymous: bool,
+}
+
+/// A stored bearer key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHash {
+    /// SHA-256 of the key's text.
+    pub sha256: [u8; 32],
+    /// The key is refused from this instant on.
+    pub expires: Option<jiff::Timestamp>,
+}
+
+/// A quota: `{ per_second = 50, burst = 100 }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// 1 to 1,000,000.
+    pub per_second: u32,
+    /// 1 to 1,000,000; default: `per_second`.
+    pub burst: u32,
+}
