@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use crate::config::{Config, Secrets};
+use crate::config::{Config, Pair, Secrets};
 use crate::ids::CredentialId;
 use crate::limits::NamedLimiter;
 use crate::reject::{Limit, Reject};
@@ -61,9 +61,10 @@ impl Credentials {
     ///
     /// [`NotText`] when a secret is not UTF-8, which JSON could not carry unchanged.
     pub fn new(config: &Config, secrets: &Secrets) -> Result<Self, NotText> {
-        let pairs = config.credentials.iter().zip(secrets.pairs.iter());
+        let pairs = (0_u16..).map(CredentialId).zip(config.credentials.iter());
         pairs
-            .map(|(configured, (user, pass))| {
+            .filter_map(|(id, configured)| Some((configured, secrets.pair(id)?)))
+            .map(|(configured, Pair { user, pass })| {
                 Ok(Credential {
                     current: ArcSwap::from_pointee(Version::new(1, user, pass)?),
                     limiter: configured.rate.map(|rate| NamedLimiter::new(Limit::Account, rate)),
@@ -77,6 +78,22 @@ impl Credentials {
     #[must_use]
     pub fn of(&self, id: CredentialId) -> Option<&Credential> {
         self.0.get(usize::from(id.0))
+    }
+
+    /// Reads the source of a pair again; `true` when it holds a new version, which is then in use.
+    ///
+    /// A source that cannot be read leaves the version in use as it is. Blocks on the file system.
+    pub fn reread(&self, config: &Config, id: CredentialId) -> bool {
+        let source = config.credentials.get(usize::from(id.0));
+        let (Some(credential), Some(source)) = (self.of(id), source) else { return false };
+        let read = source.user.read().and_then(|user| Ok((user, source.pass.read()?)));
+        match read {
+            Ok((user, pass)) => credential.renew(&user, &pass).unwrap_or(false),
+            Err(fault) => {
+                tracing::error!(credential = &*source.name, %fault, "the credentials cannot be read again");
+                false
+            }
+        }
     }
 
     /// Every pair, in the order of [`CredentialId`].

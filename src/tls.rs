@@ -48,6 +48,15 @@ pub enum TlsFault {
     Setup(#[from] rustls::Error),
 }
 
+/// Where Debian, Fedora, SUSE and Alpine keep the system's certificate authorities. Read here and not
+/// by a library, because the usual ones let `SSL_CERT_FILE` of the environment decide.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// The one cryptography provider of this process.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
@@ -61,7 +70,7 @@ pub fn install_provider() {
 }
 
 /// How the upstream is verified: name and chain, no early data, no client certificate. The environment
-/// (`SSL_CERT_FILE`, `SSLKEYLOGFILE`) has no say unless `roots` is native.
+/// (`SSL_CERT_FILE`, `SSLKEYLOGFILE`, proxy variables) has no say.
 ///
 /// # Errors
 ///
@@ -71,8 +80,8 @@ pub fn client(roots: &Roots, http: HttpVersion) -> Result<Arc<ClientConfig>, Tls
     match roots {
         Roots::Webpki => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Roots::Native => {
-            let found = rustls_native_certs::load_native_certs();
-            store.add_parsable_certificates(found.certs);
+            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsFault::NoNativeRoots)?;
+            store.add_parsable_certificates(certificates(bundle)?);
         }
         Roots::File(path) => {
             for certificate in certificates(path)? {

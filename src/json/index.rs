@@ -149,6 +149,12 @@ impl Document {
         Node::new(self, 0)
     }
 
+    /// Every string, names included, in document order.
+    pub fn strings(&self) -> impl Iterator<Item = Text<'_>> {
+        let strings = self.entries.iter().filter(|entry| entry.tag.class() == Class::String);
+        strings.map(|entry| entry.text(&self.bytes))
+    }
+
     /// What follows the root's opening brace, up to the end: shares the buffer.
     #[must_use]
     pub fn after_opening_brace(&self) -> Bytes {

@@ -17,6 +17,7 @@ use tower::{BoxError, Layer, Service};
 use crate::arrival::{Arrival, Peer};
 use crate::audit::{CallerRequestId, Recorder};
 use crate::budget::Reservation;
+use crate::limits::Slot;
 use crate::reject::Reject;
 use crate::track::{Track, Tracks};
 
@@ -63,6 +64,8 @@ pub struct Answer {
     pub body: Bytes,
     /// The room it takes.
     pub reservation: Reservation,
+    /// The caller's slot, taken until the answer is handed over.
+    pub slot: Slot,
 }
 
 /// Puts [`Audit`] into the stack.

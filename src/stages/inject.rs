@@ -1,6 +1,7 @@
 //! Are the credentials in?
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 
@@ -30,6 +31,8 @@ pub struct Sealed {
     pub(super) document: Document,
     pub(super) parts: [Bytes; 2],
     pub(super) hold: Hold,
+    /// Body bytes handed to a connection, over all attempts.
+    pub(super) sent: Arc<AtomicU64>,
 }
 
 impl Tracks for Sealed {
@@ -64,6 +67,6 @@ impl Stage<Recorded> for Inject {
         let credential = CredentialUse { credential: id, version: version.number };
         track.note(|record| record.credential = Some(credential));
         let parts = splice(&version.prefix, &document);
-        Ok(Sealed { track, caller, endpoint, service, credential, version, document, parts, hold })
+        Ok(Sealed { track, caller, endpoint, service, credential, version, document, parts, hold, sent: Arc::default() })
     }
 }

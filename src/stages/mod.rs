@@ -14,7 +14,7 @@ mod route;
 mod validate;
 
 pub use admit::{Admit, Admitted};
-pub use audit::{Audit, AuditLayer, Refused, Tracked};
+pub use audit::{Answer, Audit, AuditLayer, Refused, Tracked};
 pub use authorize::{Authorize, Permitted};
 pub use forward::Forward;
 pub use identify::{Identified, Identify, key_hash};

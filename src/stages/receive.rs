@@ -31,9 +31,16 @@ pub struct Received {
 
 /// The slot and the bytes in memory that a request holds until it is over.
 pub struct Hold {
-    _slot: Slot,
+    slot: Slot,
     _of_caller: Reservation,
     _of_all: Reservation,
+}
+
+impl Hold {
+    /// Gives the bytes back and keeps the slot, for the answer.
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
+    }
 }
 
 impl Received {
@@ -138,7 +145,7 @@ impl Rules {
         let collected = collecting.collect(body).await;
         track.note(|record| record.received_bytes = collecting.buffer.len() as u64);
         collected?;
-        let hold = Hold { _slot: slot, _of_caller: collecting.of_caller, _of_all: collecting.of_all };
+        let hold = Hold { slot, _of_caller: collecting.of_caller, _of_all: collecting.of_all };
         Ok(Received { track, caller, endpoint, hold, body: collecting.buffer.into_bytes() })
     }
 }

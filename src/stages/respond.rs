@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 use super::Refused;
 use super::audit::Answer;
 use crate::budget::Reservation;
+use crate::limits::Slot;
 use crate::reject::{Exceeded, Fate, Reject};
 use crate::schema::{LocationId, Violations};
 use crate::track::Track;
@@ -90,7 +91,7 @@ where
 fn forwarded(response: Response<Answer>, track: Track) -> Response<Reply> {
     let (head, answer) = response.into_parts();
     track.note(|record| record.status = head.status.as_u16());
-    let mut response = Response::from_parts(head, Reply::new(answer.body, Some(answer.reservation), &track));
+    let mut response = Response::from_parts(head, Reply::new(answer.body, Some((answer.reservation, answer.slot)), &track));
     common(response.headers_mut(), &track);
     response
 }
@@ -244,13 +245,13 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 /// when the last piece was taken.
 pub struct Reply {
     rest: Bytes,
-    _reservation: Option<Reservation>,
+    _kept: Option<(Reservation, Slot)>,
     track: Track,
 }
 
 impl Reply {
-    fn new(body: Bytes, reservation: Option<Reservation>, track: &Track) -> Self {
-        Self { rest: body, _reservation: reservation, track: track.clone() }
+    fn new(body: Bytes, kept: Option<(Reservation, Slot)>, track: &Track) -> Self {
+        Self { rest: body, _kept: kept, track: track.clone() }
     }
 }
 

@@ -6,7 +6,7 @@ mod exchange;
 mod needles;
 mod pool;
 
-pub use answer::{Judged, judge};
+pub use answer::{Judged, allowed_headers, judge};
 pub use connect::{Connector, probe};
-pub use exchange::{Client, Exchange};
+pub use exchange::{Answered, Client, Exchange, Outgoing};
 pub use needles::Needles;
