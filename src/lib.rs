@@ -6,3 +6,4 @@ pub mod ids;
 pub mod json;
 pub mod schema;
 pub mod secret;
+pub mod simulate;
