@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod reject;
 pub mod schema;
 pub mod secret;
+pub mod simulate;
 pub mod splice;
 pub mod stack;
 pub mod stage;

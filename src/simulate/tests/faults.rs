@@ -1,0 +1,1 @@
+//! Does each fault do what it says?
