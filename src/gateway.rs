@@ -1,6 +1,7 @@
 //! What is built once from a configuration and shared by all requests?
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
@@ -25,6 +26,8 @@ pub struct Gateway {
     pub recorder: Arc<Recorder>,
     /// The thread that writes them.
     pub writer: Arc<Writer>,
+    /// Set when the gateway is being stopped: no request is admitted any more.
+    pub draining: Arc<AtomicBool>,
     pub(crate) stages: Stages,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) credentials: Arc<Credentials>,
@@ -86,11 +89,12 @@ impl Gateway {
         let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
         let answers = Budget::new(config.data.answer_budget_bytes, Some(memory("answers")));
         let fingerprinter = Arc::new(Fingerprinter::new(secrets.fingerprint_key()));
+        let draining = Arc::new(AtomicBool::new(false));
         let stages = Stages {
             audit: AuditLayer::new(Arc::clone(&recorder)),
             identify: Identify::new(&config),
             route: Route::new(Arc::clone(&config)),
-            admit: Admit::new(&config),
+            admit: Admit::new(&config, Arc::clone(&draining)),
             receive: ReceiveLayer::new(Arc::clone(&config), bodies),
             parse: Parse::new(Arc::clone(&config)),
             authorize: Authorize::new(Arc::clone(&config)),
@@ -99,7 +103,7 @@ impl Gateway {
             inject: Inject::new(Arc::clone(&config), Arc::clone(&credentials)),
         };
         let requests = Arc::new(Semaphore::new(config.data.max_requests));
-        Ok(Self { config, metrics, recorder, writer, stages, requests, credentials, upstream_tls, answers })
+        Ok(Self { config, metrics, recorder, writer, draining, stages, requests, credentials, upstream_tls, answers })
     }
 
     /// A client of the upstream with a connection pool of its own; one per worker, because a

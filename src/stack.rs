@@ -22,7 +22,7 @@ use crate::upstream::Client;
 pub fn stack<B>(
     gateway: &Gateway,
     client: Arc<Client>,
-) -> impl Service<Arrival<B>, Response = Response<Reply>, Error = Infallible, Future: Send> + Clone + Send
+) -> impl Service<Arrival<B>, Response = Response<Reply>, Error = Infallible, Future: Send> + Clone + Send + use<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
@@ -34,7 +34,7 @@ where
 pub fn stack_on<B, End>(
     gateway: &Gateway,
     end: End,
-) -> impl Service<Arrival<B>, Response = Response<Reply>, Error = Infallible, Future: Send> + Clone + Send
+) -> impl Service<Arrival<B>, Response = Response<Reply>, Error = Infallible, Future: Send> + Clone + Send + use<B, End>
 where
     B: Body<Data = Bytes> + Send + 'static,
     End: Service<Sealed, Response = Response<Answer>, Error = Reject, Future: Send> + Clone + Send + 'static,

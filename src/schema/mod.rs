@@ -24,7 +24,7 @@ pub struct SchemaFault {
 }
 
 /// Where a schema was violated: an index into [`Schema::locations`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocationId(pub u16);
 
 /// A place that can be violated, made of the schema's own names only.
@@ -37,7 +37,7 @@ pub struct Location {
 }
 
 /// The first violations of a document, and how many there were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     shown: [LocationId; Self::SHOWN],
     total: u16,

@@ -1,6 +1,7 @@
 //! Has this caller quota and a free slot?
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Routed;
 use crate::config::Config;
@@ -34,17 +35,20 @@ impl<B> Tracks for Admitted<B> {
 /// Charges each caller's own GCRA limiter and takes one of its slots; one of each per configured
 /// caller, so nothing grows.
 #[derive(Clone)]
-pub struct Admit(Arc<[(NamedLimiter, Slots)]>);
+pub struct Admit {
+    limits: Arc<[(NamedLimiter, Slots)]>,
+    draining: Arc<AtomicBool>,
+}
 
 impl Admit {
-    /// Limits the callers of `config`.
+    /// Limits the callers of `config`; admits nobody once `draining` is set.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, draining: Arc<AtomicBool>) -> Self {
         let limits = config
             .callers
             .iter()
             .map(|caller| (NamedLimiter::new(Limit::Caller, caller.rate), Slots::new(caller.max_requests)));
-        Self(limits.collect())
+        Self { limits: limits.collect(), draining }
     }
 }
 
@@ -53,7 +57,10 @@ impl<B> Stage<Routed<B>> for Admit {
     const STEP: Step = Step::Admit;
 
     fn advance(&self, routed: Routed<B>) -> Result<Admitted<B>, Reject> {
-        let (limiter, slots) = self.0.get(usize::from(routed.caller().0)).ok_or(Reject::Internal)?;
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Reject::Draining);
+        }
+        let (limiter, slots) = self.limits.get(usize::from(routed.caller().0)).ok_or(Reject::Internal)?;
         // The slot first: a request that finds none must not use up quota as well.
         let slot = slots.take()?;
         limiter.charge()?;

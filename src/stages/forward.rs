@@ -66,7 +66,7 @@ impl Parts {
         let deadline = Instant::now() + endpoint.deadline;
         match service.effect {
             Effect::Read => self.attempt(sealed, deadline, Fate::Harmless).await,
-            Effect::Write => self.see_through(sealed, deadline, endpoint.deadline).await,
+            Effect::Write => Arc::clone(&self).see_through(sealed, deadline, endpoint.deadline).await,
         }
     }
 
