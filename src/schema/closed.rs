@@ -45,6 +45,8 @@ impl<'s> Closed<'s> {
         };
         if types.contains(&"object") {
             self.check_object(place, &joined);
+        } else if place.instance.is_empty() {
+            self.fault(place, "a request is an object: none would pass", "say \"type\": \"object\"");
         }
         if types.contains(&"array") {
             self.check_array(place, &joined);
@@ -88,6 +90,23 @@ impl<'s> Closed<'s> {
                 place,
                 "an open object: members that the schema does not name would pass",
                 "say \"additionalProperties\": false, or \"x-open\": true where that is meant",
+            );
+        }
+        if says("additionalProperties", false) {
+            self.check_required(place, joined);
+        }
+    }
+
+    fn check_required(&mut self, place: &Place<'s>, joined: &[&'s Map<String, Value>]) {
+        let is_described = |name: &str| {
+            joined.iter().filter_map(|map| map.get("properties")).any(|members| members.get(name).is_some())
+        };
+        let required = joined.iter().filter_map(|map| map.get("required")?.as_array()).flatten();
+        for name in required.filter_map(Value::as_str).filter(|name| !is_described(name)) {
+            self.fault(
+                place,
+                &format!("\"required\": \"{name}\" is not described: no request could pass"),
+                "describe it under \"properties\", or remove it from \"required\"",
             );
         }
     }

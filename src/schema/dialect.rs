@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_explains_every_keyword_and_image_type() {
+        let readme = include_str!("../../schemas/README.md");
+        let types = super::super::MediaType::ALL.map(|media| media.name());
+        let formats = [super::super::formats::PAST_DATE];
+        for word in KEYWORDS.iter().map(|(keyword, _)| *keyword).chain(types).chain(formats) {
+            assert!(readme.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+
+    #[test]
     fn no_keyword_is_both_known_and_refused() {
         for (refused, _) in REFUSED {
             assert_eq!(holds(refused), None, "{refused}");

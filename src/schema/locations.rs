@@ -117,7 +117,7 @@ impl Locations {
             .iter()
             .position(|location| *location.pointer == *pointer && *location.keyword == *keyword);
         let at = known.unwrap_or(self.table.len());
-        // A schema has at most 10,000 places with 50 keywords each; what would not fit falls back to WHOLE.
+        // A schema has at most 2,000 places with 50 keywords each; what would not fit falls back to WHOLE.
         let Ok(id) = u16::try_from(at) else { return };
         if known.is_none() {
             self.table.push(Location { pointer: pointer.into(), keyword: keyword.into() });

@@ -6,7 +6,7 @@ use super::SchemaFault;
 use super::dialect::Holds;
 
 /// How many places one schema may have: `$ref`s to `$ref`s could grow without bound.
-const MAX_PLACES: usize = 10_000;
+const MAX_PLACES: usize = 2_000;
 
 /// One step from a value of a document to a value inside it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ pub(super) enum Role {
 ///
 /// # Errors
 ///
-/// Faults for `$ref`s that lead nowhere or back to themselves, and for more than 10,000 places.
+/// Faults for `$ref`s that lead nowhere or back to themselves, and for more than 2,000 places.
 pub(super) fn walk<'s>(root: &'s Value, visit: &mut dyn FnMut(&Place<'s>)) -> Result<(), Vec<SchemaFault>> {
     let mut walk = Walk { root, visit, active: Vec::new(), places: 0, faults: Vec::new() };
     walk.enter(&Place {
@@ -125,7 +125,7 @@ impl<'s> Walk<'s, '_> {
         if self.places == MAX_PLACES {
             self.fault(
                 place,
-                "the schema applies in more than 10,000 places",
+                "the schema applies in more than 2,000 places",
                 "use fewer \"$ref\"s of \"$ref\"s",
             );
         }
