@@ -64,7 +64,7 @@ impl Dcams {
             _ => {}
         }
         while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return Delivery::Never };
+            let Ok(frame) = frame else { return given_up(head.version) };
             if let Some(bytes) = frame.data_ref() {
                 arrival.extend(bytes);
             }
@@ -114,4 +114,9 @@ impl Dcams {
             tokio::time::sleep(latency).await;
         }
     }
+}
+
+/// The sender stopped within its body: there is nobody to answer. On HTTP/2 hyper drops the stream by itself.
+fn given_up(version: Version) -> Delivery {
+    if version == Version::HTTP_2 { Delivery::Never } else { Delivery::Scripted(vec![Step::CloseCleanly]) }
 }
