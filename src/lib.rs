@@ -4,6 +4,7 @@
 pub mod arrival;
 pub mod audit;
 pub mod budget;
+pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod gateway;
@@ -11,6 +12,7 @@ pub mod ids;
 pub mod json;
 pub mod limits;
 pub mod metrics;
+pub mod openapi;
 pub mod ops;
 pub mod reject;
 pub mod schema;

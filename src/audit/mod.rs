@@ -6,6 +6,7 @@ mod record;
 mod recorder;
 mod writer;
 
+pub(crate) use encode::hex;
 pub use encode::{Names, encode};
 pub use fingerprint::Fingerprinter;
 pub use record::{

@@ -21,10 +21,13 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How much is written in one call at most.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// The audit output cannot be opened.
+/// Why no record could be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the audit output cannot be opened: {0}")]
-pub struct AuditFault(#[from] io::Error);
+pub enum AuditFault {
+    /// The output cannot be opened for appending, or the writer's thread not be started.
+    #[error("the audit output cannot be opened: {0}")]
+    Open(#[from] io::Error),
+}
 
 /// Whether lines reach their output; shared between the writer's thread and the requests.
 #[derive(Default)]
