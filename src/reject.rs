@@ -382,6 +382,15 @@ mod tests {
     }
 
     #[test]
+    fn every_code_is_documented_with_its_status() {
+        let documentation = include_str!("../docs/refusals.md");
+        for reject in every() {
+            let row = format!("| `{}` | {} |", reject.code(), reject.status().as_u16());
+            assert!(documentation.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn a_busy_answer_says_when_to_come_back() {
         for reject in every() {
             let busy = matches!(reject.status().as_u16(), 429 | 503);
