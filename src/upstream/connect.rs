@@ -140,6 +140,14 @@ impl Connection {
         }
     }
 
+    /// Another handle on the same connection, where it serves many requests at once.
+    pub fn share(&self) -> Option<Self> {
+        match self {
+            Self::Http1 { .. } => None,
+            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+        }
+    }
+
     /// Sends a request. The error says whether the request is untouched and can be sent elsewhere.
     pub async fn send(
         &mut self,

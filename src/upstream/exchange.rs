@@ -77,17 +77,12 @@ impl Client {
     pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Reject> {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0)).ok_or(Reject::Internal)?;
         let timed_out = Reject::UpstreamTimeout(exchange.fate);
-        let (mut connection, response) =
+        let (connection, response) =
             timeout_at(exchange.deadline, self.send(&exchange, endpoint)).await.map_err(|_| timed_out)??;
         let answered = timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
-        if let Connection::Http1 { sender, .. } = &mut connection {
-            // hyper marks the connection idle when it has seen the end of the answer.
-            let ready = timeout_at(exchange.deadline, sender.ready()).await;
-            if !matches!(ready, Ok(Ok(()))) {
-                return Ok(answered);
-            }
+        if connection.share().is_none() {
+            self.pool.put(exchange.caller, exchange.endpoint, connection);
         }
-        self.pool.put(exchange.caller, exchange.endpoint, connection);
         Ok(answered)
     }
 
@@ -115,7 +110,7 @@ impl Client {
             let was_idle = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connector.connect(&endpoint.url).await?,
+                None => self.connect(exchange, endpoint).await?,
             };
             match connection.send(request).await {
                 Ok(response) => return Ok((connection, response)),
@@ -130,6 +125,14 @@ impl Client {
                 },
             }
         }
+    }
+
+    async fn connect(&self, exchange: &Exchange, endpoint: &Endpoint) -> Result<Connection, Reject> {
+        let connection = self.connector.connect(&endpoint.url).await?;
+        if let Some(share) = connection.share() {
+            self.pool.put(exchange.caller, exchange.endpoint, share);
+        }
+        Ok(connection)
     }
 
     /// The head is made of configuration alone: nothing of the caller's reaches it.
