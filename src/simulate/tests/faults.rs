@@ -87,7 +87,7 @@ async fn resets_strike_at_their_place() {
     let mut open = connect(&double, "http/1.1").await.unwrap();
     open.write_all(b"POST ").await.unwrap();
     double.inject(Fault::ResetOnAccept);
-    open.write_all(message("")[5..].as_bytes()).await.unwrap();
+    open.write_all(&message("").as_bytes()[5..]).await.unwrap();
     let error = open.read_to_end(&mut Vec::new()).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 
