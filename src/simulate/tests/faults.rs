@@ -283,6 +283,26 @@ async fn messages_are_spoiled_within_good_framing() {
 }
 
 #[tokio::test]
+async fn an_early_page_is_sent_while_the_body_is_still_missing() {
+    let (double, _) = with_jane().await;
+    double.inject_once(Fault::EarlyHtml { status: 413 });
+    let mut stream = connect(&double, "http/1.1").await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n").await.unwrap();
+    assert!(read_answer(&mut stream).await.contains("413 Payload Too Large"));
+    let received = double.received().remove(0);
+    assert_eq!((received.complete, &*received.body), (false, &b""[..]));
+}
+
+#[tokio::test]
+async fn a_close_after_the_answer_is_announced_by_nothing() {
+    let (double, answer) = with_jane().await;
+    let (text, ending) = struck(&double, Fault::CloseAfterAnswer).await;
+    assert!(text.contains(&format!("content-length: {}\r\n\r\n{answer}", answer.len())), "{text}");
+    assert!(!text.contains("connection:"), "{text}");
+    assert_eq!(ending, Ending::CloseNotify);
+}
+
+#[tokio::test]
 async fn a_rejected_credential_leaves_the_customer_as_it_was() {
     let (double, _) = with_jane().await;
     let mut client = Client::http1(&double).await;
