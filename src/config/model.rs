@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::secrets::SecretUses;
 use crate::ids::{CredentialId, EndpointId, ServiceId};
 use crate::schema::Schema;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub services: Box<[Service]>,
     /// Indexed by [`CallerId`](crate::ids::CallerId), in order of the file.
     pub callers: Box<[Caller]>,
+    /// Where the file refers to secrets, for the reports of [`read_secrets`](super::read_secrets).
+    pub secret_uses: SecretUses,
 }
 
 /// `[data]`.
@@ -149,7 +152,7 @@ pub struct Upstream {
     pub http: HttpVersion,
     /// Which certificate authorities are trusted.
     pub roots: Roots,
-    /// TCP and TLS handshake together.
+    /// TCP and TLS handshakes together.
     pub connect_timeout: Duration,
     /// Idle upstream connections are closed after this.
     pub idle_timeout: Duration,

@@ -1,13 +1,39 @@
 //! Is this one strict JSON object that every parser reads the same way, and where are its parts?
+//!
+//! [`parse`] takes the received bytes and gives a [`Document`]: the same bytes and an index of 12 bytes per
+//! value and per member name. No string is copied; what a [`Node`] or a [`Text`] says is read from the bytes.
+//!
+//! | accepted | refused |
+//! |---|---|
+//! | RFC 8259 text in UTF-8 | a byte order mark, other encodings, invalid UTF-8, lone surrogates |
+//! | one object | any other root, anything but white space around it |
+//! | distinct names in each object | names that are equal after unescaping, at any depth |
+//! | numbers of any length and precision, as written | magnitudes of 1e308 and more: some parsers refuse them, others read infinity |
+//! | what stays within [`Caps`] | the rest, found while parsing |
+
+mod duplicates;
+mod index;
+mod lookalike;
+mod node;
+mod number;
+mod string;
+mod text;
+mod tokenise;
 
 use bytes::Bytes;
 
+pub use index::Document;
+pub use node::{Elements, Kind, Members, Node};
+pub use text::{Characters, Escapes, Text};
+
 /// What a document may cost at most; checked while parsing.
+///
+/// Whatever the caps, a body is under 4 GiB, and a string has at most 67,108,863 escapes.
 #[derive(Clone, Copy, Debug)]
 pub struct Caps {
     /// Nesting of objects and arrays; the root counts as 1.
     pub depth: u8,
-    /// Values of any kind, in total.
+    /// Values of any kind, in total; the root counts, member names do not.
     pub nodes: u32,
     /// Members of one object.
     pub members: u32,
@@ -15,6 +41,16 @@ pub struct Caps {
     pub name_bytes: u32,
     /// Bytes of one string, as written.
     pub string_bytes: u32,
+}
+
+impl Caps {
+    /// For what callers send: small structures around long strings, whose length the body limit rules.
+    pub const REQUEST: Self =
+        Self { depth: 16, nodes: 1024, members: 128, name_bytes: 128, string_bytes: u32::MAX };
+
+    /// For what the upstream answers.
+    pub const ANSWER: Self =
+        Self { depth: 64, nodes: 65_536, members: 4096, name_bytes: 1024, string_bytes: u32::MAX };
 }
 
 /// Why a document was refused. Positions are byte offsets; no text of the document is kept.
@@ -37,99 +73,18 @@ pub enum Malformed {
     },
 }
 
-/// A strict JSON object: the received bytes and a compact index over them.
-pub struct Document {
-    bytes: Bytes,
-}
-
 /// Parses `bytes` as one strict JSON object.
+///
+/// Time grows linearly with the body. Beside the body it needs the index: at most 24 bytes for each of the
+/// values that [`Caps::nodes`] allows.
 ///
 /// # Errors
 ///
 /// [`Malformed`].
 pub fn parse(bytes: Bytes, caps: &Caps) -> Result<Document, Malformed> {
-    let _ = caps;
-    Ok(Document { bytes })
+    let entries = tokenise::tokenise(&bytes, caps)?;
+    Ok(Document::new(bytes, entries))
 }
 
-impl Document {
-    /// The bytes as received.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// The root object.
-    #[must_use]
-    pub fn root(&self) -> Node<'_> {
-        Node { document: self, index: 0 }
-    }
-
-    /// What follows the root's opening brace, up to the end: shares the buffer.
-    #[must_use]
-    pub fn after_opening_brace(&self) -> Bytes {
-        self.bytes.slice(1..)
-    }
-
-    /// Whether a top-level name could be read as `user` or `pass` by any parser.
-    #[must_use]
-    pub fn names_credentials(&self) -> bool {
-        false
-    }
-}
-
-/// One value of a document.
-#[derive(Clone, Copy)]
-pub struct Node<'a> {
-    #[expect(dead_code, reason = "filled in with the tokeniser")]
-    document: &'a Document,
-    #[expect(dead_code, reason = "filled in with the tokeniser")]
-    index: u32,
-}
-
-impl<'a> Node<'a> {
-    /// The member of that name, unescaped names compared; `None` also where this is no object.
-    #[must_use]
-    pub fn member(&self, name: &str) -> Option<Node<'a>> {
-        let _ = name;
-        None
-    }
-
-    /// The string's text; `None` where this is no string.
-    #[must_use]
-    pub fn text(&self) -> Option<Text<'a>> {
-        None
-    }
-}
-
-/// A string as written, between its quotes.
-#[derive(Clone, Copy)]
-pub struct Text<'a> {
-    raw: &'a [u8],
-}
-
-impl<'a> Text<'a> {
-    /// The bytes between the quotes, escapes and all.
-    #[must_use]
-    pub fn raw(&self) -> &'a [u8] {
-        self.raw
-    }
-
-    /// Length in bytes after unescaping.
-    #[must_use]
-    pub fn unescaped_len(&self) -> usize {
-        0
-    }
-
-    /// Whether the unescaped text equals `other`.
-    #[must_use]
-    pub fn equals(&self, other: &str) -> bool {
-        let _ = other;
-        false
-    }
-
-    /// The unescaped characters, in order, without a copy.
-    pub fn chars(&self) -> impl Iterator<Item = char> + 'a {
-        std::iter::empty()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+# The two commands of this project: `make test` (all that CI runs) and `make dist` (the release binary).
+# `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n1)
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET_DIR)/release/dcams-gateway
+
+# Every integration test runs in release; compile-fail tests are checked in debug, where they are faster.
+RELEASE_TESTS := $(sort integration $(filter-out compile_fail,$(basename $(notdir $(wildcard tests/*.rs)))))
+
+MUSL := x86_64-unknown-linux-musl
+DIST := dist/dcams-gateway-$(VERSION)-$(MUSL)
+
+# Seconds for each fuzz target; the crates' own nightly toolchain.
+FUZZ_SECONDS ?= 60
+IMAGE ?= dcams-gateway:$(VERSION)
+
+define headline
+@printf '\n==> %s\n' '$(1)'
+endef
+
+.PHONY: help
+help: ## This list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+.PHONY: test
+test: deps fmt lint doc unit compile-fail integration clients deny deploy-check ## All that CI runs, one step after the other.
+	$(call headline,all steps passed)
+
+.PHONY: deps
+deps: ## Install from Debian what the tests need and this machine lacks.
+	$(call headline,deps: programs that the tests use)
+	.ci/deps
+
+.PHONY: fmt
+fmt: ## The formatting is rustfmt's.
+	$(call headline,fmt: cargo fmt --check)
+	cargo fmt --check
+
+.PHONY: lint
+lint: ## Clippy, warnings denied.
+	$(call headline,lint: cargo clippy)
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: doc
+doc: ## The library's documentation, warnings denied.
+	$(call headline,doc: cargo doc)
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --lib
+
+.PHONY: unit
+unit: ## Unit and documentation tests.
+	$(call headline,unit: cargo test --lib --bins)
+	cargo test --locked --lib --bins
+	$(call headline,unit: cargo test --doc)
+	cargo test --locked --doc
+
+.PHONY: compile-fail
+compile-fail: ## What must not compile, does not, and says why.
+	$(call headline,compile-fail: cargo test --test compile_fail)
+	cargo test --locked --test compile_fail
+
+.PHONY: release
+release: ## The release binary for this machine.
+	$(call headline,release: cargo build --release)
+	cargo build --locked --release
+
+.PHONY: integration
+integration: release ## The release binary over real sockets.
+	$(call headline,integration: cargo test --release ($(RELEASE_TESTS)))
+	cargo test --locked --release $(addprefix --test ,$(RELEASE_TESTS))
+
+.PHONY: clients
+clients: deps release ## curl, Python, Node and PHP through the gateway against the DCAMS double.
+	$(call headline,clients: tests/clients)
+	tests/clients/with-gateway $(BINARY) tests/clients/run
+
+.PHONY: deny
+deny: ## Licences, bans and sources of all crates; advisories where a database is present.
+	$(call headline,deny: cargo deny)
+	if ! cargo deny --version >/dev/null 2>&1; then
+	    echo 'cargo-deny is not installed: NOT CHECKED'
+	    exit 0
+	fi
+	cargo deny --locked check bans licenses sources
+	# Nothing here fetches the database (a clone from github.com): `cargo deny fetch` does, where that is possible.
+	if compgen -G "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs/*/.git" >/dev/null; then
+	    cargo deny --locked --offline check advisories
+	else
+	    echo 'no advisory database on this machine: advisories NOT CHECKED'
+	fi
+
+.PHONY: deploy-check
+deploy-check: release ## The unit, the manifest and the sample configurations of deploy/.
+	$(call headline,deploy-check: deploy/verify)
+	deploy/verify $(BINARY)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## Each fuzz target for FUZZ_SECONDS (60); needs nightly and cargo-fuzz.
+	targets=$$(cargo +nightly fuzz list)
+	[ -n "$$targets" ]
+	for target in $$targets; do
+	    printf '\n==> fuzz: %s\n' "$$target"
+	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS)
+	done
+
+.PHONY: bench
+bench: ## The benchmarks of benches/.
+	$(call headline,bench: cargo bench)
+	cargo bench --locked --bench '*'
+
+.PHONY: experiments
+experiments: release ## The long experiments, whose figures the documents quote; CI runs small counts of the same code.
+	$(call headline,experiments: cargo test --release experiments::)
+	listed=$$(cargo test --locked --release --test integration -- --list experiments:: | grep -c ': test$$' || true)
+	if [ "$$listed" -eq 0 ]; then
+	    echo 'no experiment is in the tree yet' >&2
+	    exit 1
+	fi
+	EXPERIMENTS=full cargo test --locked --release --test integration -- --nocapture --test-threads=1 experiments::
+
+.PHONY: demo
+demo: ## The double, the gateway, three callers: a tour of what it does.
+	cargo run --locked --release -- demo
+
+# AWS_LC_SYS_USE_SYSTEM=0: never link an AWS-LC that happens to be installed. The paths of the machine that
+# builds do not enter the binary.
+.PHONY: dist
+dist: ## The stripped static binary (musl), with its sha256, in dist/.
+	$(call headline,dist: $(DIST))
+	rustc --print target-libdir --target $(MUSL) | xargs test -d ||
+	    { echo 'run: rustup target add $(MUSL)' >&2; exit 1; }
+	command -v musl-gcc >/dev/null || { echo 'install musl-tools' >&2; exit 1; }
+	export CC_x86_64_unknown_linux_musl=musl-gcc AWS_LC_SYS_USE_SYSTEM=0
+	export RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo"
+	cargo build --locked --release --bin dcams-gateway --target $(MUSL)
+	rm -rf dist
+	install -D -m 755 $(TARGET_DIR)/$(MUSL)/release/dcams-gateway $(DIST)
+	deploy/verify-static $(DIST) $(VERSION)
+	cd dist
+	sha256sum $(notdir $(DIST)) | tee $(notdir $(DIST)).sha256
+
+.PHONY: image
+image: dist ## The container image, from the binary of dist/; needs Docker.
+	$(call headline,image: $(IMAGE))
+	docker build -f deploy/Dockerfile --build-arg BINARY=$(DIST) --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove what was built.
+	cargo clean
+	rm -rf dist

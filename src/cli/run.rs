@@ -1,0 +1,87 @@
+//! `run`: serve until told to stop.
+
+use std::sync::Arc;
+
+use super::{Configured, Exit, config_source, process, tell};
+use crate::audit::AuditFault;
+use crate::config::{Listen, Loaded, Secrets};
+use crate::gateway::{Gateway, StartFault};
+use crate::server::{self, Drained, Running};
+
+pub(super) fn run(configured: &Configured) -> Exit {
+    let (loaded, secrets) = match config_source::load(configured) {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    if process::log_to_stderr(&loaded.config.log).is_err() {
+        tell("log.filter is not a filter: expected for example info or dcams_gateway=debug");
+        return Exit::Config;
+    }
+    process::keep_memory_private();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tell(&format!("no runtime: {error}"));
+            return Exit::Io;
+        }
+    };
+    runtime.block_on(serve(loaded, secrets))
+}
+
+async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
+    warn_of_anonymous(&loaded);
+    let gateway = match Gateway::new(loaded.config, &secrets) {
+        Ok(gateway) => Arc::new(gateway),
+        Err(fault) => return failed(&fault),
+    };
+    drop(secrets);
+    let running = match server::start(Arc::clone(&gateway)).await {
+        Ok(running) => running,
+        Err(fault) => return failed(&fault),
+    };
+    announce(&running);
+    let stop = process::told_to_stop().await;
+    if stop != Exit::Ok {
+        return stop;
+    }
+    tracing::info!(requests = gateway.recorder.in_progress(), "draining");
+    let drained = tokio::select! {
+        drained = running.drain() => drained,
+        // A second signal ends at once.
+        _ = process::told_to_stop() => Drained::Cut(gateway.recorder.in_progress()),
+    };
+    match drained {
+        Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),
+        Drained::Cut(requests) => tracing::warn!(requests, "stopped with requests in progress"),
+    }
+    Exit::Ok
+}
+
+fn warn_of_anonymous(loaded: &Loaded) {
+    for caller in loaded.config.callers.iter().filter(|caller| caller.known_by.anonymous) {
+        let name = &*caller.name;
+        tracing::warn!(caller = name, "every local process is this caller without a key: for first steps only");
+    }
+}
+
+fn announce(running: &Running) {
+    for address in running.addresses() {
+        match address {
+            Listen::Tcp(address) => tracing::info!(%address, "serving callers"),
+            Listen::Unix(path) => tracing::info!(path = %path.display(), "serving callers"),
+        }
+    }
+    if let Some(address) = running.ops() {
+        tracing::info!(%address, "serving operators");
+    }
+}
+
+fn failed(fault: &StartFault) -> Exit {
+    tell(&format!("cannot start: {fault}"));
+    let kind = match fault {
+        StartFault::Io { source, .. } => source.kind(),
+        StartFault::Audit(AuditFault::Open(source)) => source.kind(),
+        StartFault::Tls(_) | StartFault::Secret(_) => return Exit::Config,
+    };
+    if kind == std::io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Io }
+}

@@ -1,0 +1,423 @@
+//! How is a written value read, described and summed up, so that one declaration serves all three?
+
+use std::collections::BTreeMap;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
+
+use super::canonical::Canonical;
+use super::findings::{Findings, Spot};
+use super::tree::{Entry, Kind, Node, Place, parse_value};
+
+/// The least and the most that a key accepts, in the notation of the key.
+pub(super) type Limits = Option<(&'static str, &'static str)>;
+
+/// Something that can be written in the configuration.
+pub(super) trait Written: Sized {
+    /// Reads `node`, reporting every fault in it; `None` when it cannot be used at all.
+    fn read(node: &Node, key: &str, limits: Limits, findings: &mut Findings) -> Option<Self>;
+
+    /// Its JSON Schema.
+    fn schema(generator: &mut SchemaGenerator, limits: Limits) -> Schema;
+
+    /// Its part of the configuration's digest.
+    fn feed(&self, key: &str, canonical: &mut Canonical);
+}
+
+/// A value and where it was written.
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) spot: Spot,
+}
+
+/// What became of a key.
+pub(super) enum Field<T> {
+    /// Not written, and it has no default.
+    Absent,
+    /// Written wrongly, or missing where it must stand: already reported.
+    Broken,
+    /// Written, or its default.
+    Is(At<T>),
+}
+
+impl<T> Field<T> {
+    pub(super) fn at(&self) -> Option<&At<T>> {
+        match self {
+            Self::Is(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    pub(super) fn value(&self) -> Option<&T> {
+        self.at().map(|at| &at.value)
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub(super) fn feed(&self, canonical: &mut Canonical)
+    where
+        T: Written,
+    {
+        if let Self::Is(at) = self {
+            at.value.feed(&at.spot.key, canonical);
+        }
+    }
+}
+
+/// What is known of a key beside its type.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) about: &'static [&'static str],
+    pub(super) required: bool,
+    /// In TOML notation.
+    pub(super) default: Option<&'static str>,
+    pub(super) limits: Limits,
+}
+
+/// Declares tables of the configuration: `must` keys are required, `may` keys are optional or have a
+/// default (`= VALUE`), and `=> LEAST to MOST` bounds them.
+macro_rules! tables {
+    ($(
+        $(#[doc = $table_about:literal])*
+        $table:ident {
+            $(
+                $(#[doc = $about:literal])*
+                $presence:ident $key:ident : $type:ty $(= $default:tt)? $(=> $least:tt to $most:tt)? ;
+            )*
+        }
+    )*) => {$(
+        $(#[doc = $table_about])*
+        pub(super) struct $table {
+            $( $(#[doc = $about])* pub(super) $key: $crate::config::reader::Field<$type>, )*
+        }
+
+        impl $table {
+            /// The keys of this table, in the order of its documentation.
+            pub(super) const KEYS: &[$crate::config::reader::Key] = &[$( $crate::config::reader::Key {
+                name: stringify!($key),
+                about: &[$($about),*],
+                required: $crate::config::reader::required!($presence),
+                default: $crate::config::reader::given!($(stringify!($default))?),
+                limits: $crate::config::reader::given!($(($least, $most))?),
+            } ),*];
+        }
+
+        impl $crate::config::reader::Written for $table {
+            fn read(
+                node: &$crate::config::tree::Node,
+                key: &str,
+                _limits: $crate::config::reader::Limits,
+                findings: &mut $crate::config::findings::Findings,
+            ) -> Option<Self> {
+                let mut open = $crate::config::reader::Open::table(node, key, Self::KEYS, findings)?;
+                Some(Self { $( $key: open.next_field::<$type>(findings), )* })
+            }
+
+            fn schema(
+                generator: &mut schemars::SchemaGenerator,
+                _limits: $crate::config::reader::Limits,
+            ) -> schemars::Schema {
+                generator.subschema_for::<Self>()
+            }
+
+            fn feed(&self, _key: &str, canonical: &mut $crate::config::canonical::Canonical) {
+                $( self.$key.feed(canonical); )*
+            }
+        }
+
+        impl schemars::JsonSchema for $table {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($table).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let kinds = [$( <$type as $crate::config::reader::Written>::schema(
+                    generator,
+                    $crate::config::reader::given!($(($least, $most))?),
+                ) ),*];
+                $crate::config::reader::table_schema(&[$($table_about),*], Self::KEYS, kinds)
+            }
+        }
+    )*};
+}
+
+macro_rules! required {
+    (must) => {
+        true
+    };
+    (may) => {
+        false
+    };
+}
+
+macro_rules! given {
+    () => {
+        None
+    };
+    ($given:expr) => {
+        Some($given)
+    };
+}
+
+pub(super) use {given, required, tables};
+
+/// A table whose keys are being read in the order of their declaration.
+pub(super) struct Open<'a> {
+    node: &'a Node,
+    path: &'a str,
+    keys: std::slice::Iter<'static, Key>,
+}
+
+impl<'a> Open<'a> {
+    /// Opens `node`, reporting every key that is not one of `keys`.
+    pub(super) fn table(
+        node: &'a Node,
+        path: &'a str,
+        keys: &'static [Key],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let Kind::Table(entries) = &node.kind else {
+            findings.conceal(node);
+            let names: Vec<_> = keys.iter().map(|key| key.name).collect();
+            let problem = format!("expected a table, found {}", node.kind_name());
+            findings.error(
+                path,
+                &node.place,
+                &problem,
+                &format!("write a table with the keys {}", listed(&names)),
+            );
+            return None;
+        };
+        for entry in entries {
+            if !keys.iter().any(|key| key.name == entry.key) {
+                report_unknown(entry, path, keys, findings);
+            }
+        }
+        Some(Self { node, path, keys: keys.iter() })
+    }
+
+    /// Reads the next declared key.
+    pub(super) fn next_field<T: Written>(&mut self, findings: &mut Findings) -> Field<T> {
+        let Some(key) = self.keys.next() else { return Field::Absent };
+        let path = join(self.path, key.name);
+        let read = |node: &Node, findings: &mut Findings| match T::read(node, &path, key.limits, findings) {
+            Some(value) => {
+                Field::Is(At { value, spot: Spot { key: path.as_str().into(), place: node.place.clone() } })
+            }
+            None => Field::Broken,
+        };
+        if let Some(entry) = self.node.member(key.name) {
+            return read(&entry.node, findings);
+        }
+        match key.default.map(|text| parse_value(text, &Place::Default)) {
+            Some(Some(node)) => read(&node, findings),
+            Some(None) => Field::Broken,
+            None if key.required => {
+                let about = key.about.first().map_or("", |line| line.trim());
+                let remedy = format!("add `{}`: {}", key.name, lower_first(about.trim_end_matches('.')));
+                findings.error(&path, &self.node.place, "is missing", &remedy);
+                Field::Broken
+            }
+            None => Field::Absent,
+        }
+    }
+}
+
+fn report_unknown(entry: &Entry, path: &str, keys: &'static [Key], findings: &mut Findings) {
+    // Whatever it was meant to be, it may be a secret under a misspelt name.
+    findings.conceal(&entry.node);
+    let names: Vec<_> = keys.iter().map(|key| key.name).collect();
+    let remedy = match nearest(&entry.key, names.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("the keys here are {}", listed(&names)),
+    };
+    findings.error(&join(path, &entry.key), &entry.key_place, "there is no such key", &remedy);
+}
+
+/// The one of `names` that `written` most likely means.
+pub(super) fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let folded = written.to_lowercase();
+    names
+        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// `a`, `b` and `c`, each in back quotes.
+pub(super) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} and `{last}`", first.join(", "))
+        }
+    }
+}
+
+/// The path of `key` below `path`; a key that is no plain word is quoted.
+pub(super) fn join(path: &str, key: &str) -> String {
+    let plain =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let shown = if plain { key.to_owned() } else { format!("{key:?}") };
+    if path.is_empty() { shown } else { format!("{path}.{shown}") }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+/// The JSON Schema of a table.
+pub(super) fn table_schema<const N: usize>(about: &[&str], keys: &[Key], kinds: [Schema; N]) -> Schema {
+    let mut properties = Map::new();
+    for (key, mut kind) in keys.iter().zip(kinds) {
+        kind.insert("description".to_owned(), Value::from(described(key)));
+        let default = key.default.and_then(|text| parse_value(text, &Place::Default));
+        if let Some(default) = default {
+            kind.insert("default".to_owned(), json(&default));
+        }
+        properties.insert(key.name.to_owned(), kind.to_value());
+    }
+    let required: Vec<_> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    json_schema!({
+        "type": "object",
+        "description": paragraph(about),
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+/// What a key means, with its range and default.
+pub(super) fn described(key: &Key) -> String {
+    let mut text = paragraph(key.about);
+    if let Some((least, most)) = key.limits {
+        text.push_str(&format!(" Range: {least} to {most}."));
+    }
+    if let Some(default) = key.default {
+        text.push_str(&format!(" Default: {default}."));
+    }
+    text
+}
+
+fn paragraph(lines: &[&str]) -> String {
+    let lines: Vec<_> = lines.iter().map(|line| line.trim()).collect();
+    lines.join(" ")
+}
+
+/// A value of the file in JSON.
+pub(super) fn json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Text(text) | Kind::Date(text) => Value::from(text.as_str()),
+        Kind::Integer(integer) => Value::from(*integer),
+        Kind::Float => Value::Null,
+        Kind::Flag(flag) => Value::from(*flag),
+        Kind::List(items) => Value::Array(items.iter().map(json).collect()),
+        Kind::Table(entries) => {
+            Value::Object(entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect())
+        }
+    }
+}
+
+/// A list; what could not be read of it was reported, and is not in it.
+pub(super) struct List<T> {
+    pub(super) items: Vec<At<T>>,
+    /// Whether something was written that could not be read.
+    pub(super) broken: bool,
+}
+
+impl<T: Written> Written for List<T> {
+    fn read(node: &Node, key: &str, limits: Limits, findings: &mut Findings) -> Option<Self> {
+        let Kind::List(nodes) = &node.kind else {
+            findings.conceal(node);
+            let problem = format!("expected a list, found {}", node.kind_name());
+            findings.error(key, &node.place, &problem, "write it between brackets: [ … ]");
+            return None;
+        };
+        let mut items = Vec::with_capacity(nodes.len());
+        for (index, item) in nodes.iter().enumerate() {
+            let path = element(key, index, item);
+            if let Some(value) = T::read(item, &path, limits, findings) {
+                items.push(At { value, spot: Spot { key: path.into(), place: item.place.clone() } });
+            }
+        }
+        let broken = items.len() < nodes.len();
+        Some(Self { items, broken })
+    }
+
+    fn schema(generator: &mut SchemaGenerator, limits: Limits) -> Schema {
+        let items = T::schema(generator, limits);
+        json_schema!({ "type": "array", "items": items })
+    }
+
+    fn feed(&self, _key: &str, canonical: &mut Canonical) {
+        for item in &self.items {
+            item.value.feed(&item.spot.key, canonical);
+        }
+    }
+}
+
+/// A table of a list goes by its name, where it has a usable one.
+fn element(key: &str, index: usize, node: &Node) -> String {
+    match node.member("name").and_then(|entry| entry.node.text()).filter(|name| is_name(name)) {
+        Some(name) => join(key, name),
+        None => format!("{key}[{index}]"),
+    }
+}
+
+/// Tables by name.
+pub(super) struct Named<T> {
+    /// `None`: written, but not usable, which was reported.
+    pub(super) entries: BTreeMap<String, Option<At<T>>>,
+}
+
+impl<T: Written> Written for Named<T> {
+    fn read(node: &Node, key: &str, limits: Limits, findings: &mut Findings) -> Option<Self> {
+        let Kind::Table(written) = &node.kind else {
+            findings.conceal(node);
+            let problem = format!("expected a table, found {}", node.kind_name());
+            findings.error(key, &node.place, &problem, &format!("write one table each: [{key}.NAME]"));
+            return None;
+        };
+        let mut entries = BTreeMap::new();
+        for entry in written {
+            let path = join(key, &entry.key);
+            if !is_name(&entry.key) {
+                findings.error(&path, &entry.key_place, "is not a usable name", NAME_RULE);
+            }
+            let value = T::read(&entry.node, &path, limits, findings);
+            let spot = Spot { key: path.into(), place: entry.key_place.clone() };
+            entries.insert(entry.key.clone(), value.map(|value| At { value, spot }));
+        }
+        Some(Self { entries })
+    }
+
+    fn schema(generator: &mut SchemaGenerator, limits: Limits) -> Schema {
+        let each = T::schema(generator, limits);
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z0-9._-]{1,64}$" },
+            "additionalProperties": each,
+        })
+    }
+
+    fn feed(&self, key: &str, canonical: &mut Canonical) {
+        canonical.line(key, "named");
+        for at in self.entries.values().flatten() {
+            canonical.line(&at.spot.key, "table");
+            at.value.feed(&at.spot.key, canonical);
+        }
+    }
+}
+
+/// What a name is made of.
+pub(super) const NAME_RULE: &str = "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -";
+
+pub(super) fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}

@@ -1,0 +1,52 @@
+//! Are the files there that the configuration names?
+
+use std::path::Path;
+
+use crate::config::findings::{Findings, Spot};
+use crate::config::secret_source::judge_private_file;
+
+/// Reports `path` at `spot` unless it is a file that can be opened now.
+pub(super) fn expect_file(path: &Path, spot: &Spot, findings: &mut Findings) {
+    let wrong = match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Some("is not a regular file".to_owned()),
+        Ok(_) => std::fs::File::open(path).err().map(|error| unreadable(&error)),
+        Err(error) => Some(unreadable(&error)),
+    };
+    if let Some(wrong) = wrong {
+        findings.error_at(
+            spot,
+            &format!("{} {wrong}", path.display()),
+            "correct the path, or provide the file",
+        );
+    }
+}
+
+/// As [`expect_file`], for a file that holds a secret.
+pub(super) fn expect_private_file(path: &Path, spot: &Spot, findings: &mut Findings) {
+    if let Err(fault) = judge_private_file(path) {
+        findings.error_at(spot, &format!("{} {}", fault.place(), fault.problem()), fault.remedy());
+    }
+}
+
+/// Reports `path` at `spot` unless a file can be made there.
+pub(super) fn expect_folder_of(path: &Path, spot: &Spot, findings: &mut Findings) {
+    let folder = match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => path,
+    };
+    if path.is_dir() {
+        findings.error_at(spot, &format!("{} is a folder", path.display()), "name a file");
+    } else if !folder.is_dir() {
+        let problem = format!("the folder {} does not exist", folder.display());
+        findings.error_at(spot, &problem, "create it, or correct the path");
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "cannot be opened: permission denied".to_owned(),
+        _ => format!("cannot be opened: {error}"),
+    }
+}

@@ -1,0 +1,221 @@
+//! Do the parts of the configuration fit together, and what do they amount to?
+//!
+//! Where something is missing because it was reported already, the checks that need it are passed over,
+//! so that no fault causes a second report.
+
+mod callers;
+mod endpoints;
+mod files;
+mod listeners;
+mod schemas;
+mod services;
+
+use std::path::Path;
+
+use super::canonical::Canonical;
+use super::findings::Findings;
+use super::model::{Audit, AuditOutput, Config, Credential, Log, Rate, Roots, SecretRef, Upstream};
+use super::reader::{At, Field, Named, Written, listed, nearest};
+use super::secrets::{Role, SecretUse, SecretUses};
+use super::units::Count;
+use super::written::{self, RateTable, Root};
+
+/// More would not fit the indices that requests carry.
+const MOST_ENTRIES: usize = 4096;
+
+/// Judges `root` as a whole; `None` only after at least one fault was reported.
+pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Option<Config> {
+    let too_many = limit_entries(root, findings);
+    let data = listeners::data(root, base, findings);
+    let ops = listeners::ops(root);
+    let upstream = upstream(root, base, findings);
+    let audit = audit(root, base, findings);
+    let endpoints = endpoints::endpoints(root, findings);
+    let services = services::services(root, base, findings);
+    let callers = callers::callers(root, findings);
+    let credentials = credentials(root, base);
+    let log = log(root);
+    let services = services?;
+    if too_many {
+        return None;
+    }
+    let mut canonical = Canonical::new();
+    root.feed("", &mut canonical);
+    for service in &services {
+        canonical.schema(&service.name, &service.schema.digest());
+    }
+    Some(Config {
+        digest: canonical.finish(),
+        instance: instance(root),
+        data: data?,
+        ops: ops?,
+        audit: audit?,
+        log: log?,
+        upstream: upstream?,
+        endpoints: endpoints?,
+        credentials: credentials?,
+        services,
+        callers: callers?,
+        secret_uses: SecretUses { list: secret_uses(root, base, findings).into() },
+    })
+}
+
+/// Every place that refers to a secret, as far as it could be read: the key of the fingerprints, then user
+/// and password of each credential.
+pub(super) fn secret_uses(root: &Root, base: &Path, findings: &Findings) -> Vec<SecretUse> {
+    let used = |role: Role, field: &Field<SecretRef>| {
+        field.at().map(|at| SecretUse {
+            role,
+            key: at.spot.key.to_string(),
+            origin: findings.origin(&at.spot.place),
+            reference: located(&at.value, base),
+        })
+    };
+    let mut uses = Vec::new();
+    uses.extend(root.audit.value().and_then(|audit| used(Role::FingerprintKey, &audit.fingerprint_key)));
+    for (_, credential) in entries(&root.credentials) {
+        uses.extend(used(Role::User, &credential.value.user));
+        uses.extend(used(Role::Pass, &credential.value.pass));
+    }
+    uses
+}
+
+fn limit_entries(root: &Root, findings: &mut Findings) -> bool {
+    let mut counts = Vec::new();
+    counts.extend(root.endpoints.at().map(|at| (&at.spot, at.value.entries.len())));
+    counts.extend(root.credentials.at().map(|at| (&at.spot, at.value.entries.len())));
+    counts.extend(root.services.at().map(|at| (&at.spot, at.value.entries.len())));
+    counts.extend(root.callers.at().map(|at| (&at.spot, at.value.items.len())));
+    let mut too_many = false;
+    for (spot, count) in counts {
+        if count == 0 {
+            findings.error_at(spot, "has no entry", "write at least one");
+        } else if count > MOST_ENTRIES {
+            findings.error_at(spot, "has more than 4096 entries", "split them over several instances");
+            too_many = true;
+        }
+    }
+    too_many
+}
+
+fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstream> {
+    let written = root.upstream.value()?;
+    let roots = written.roots.at().map(|at| match &at.value {
+        Roots::File(path) => {
+            let path = base.join(path);
+            files::expect_file(&path, &at.spot, findings);
+            Roots::File(path)
+        }
+        other => other.clone(),
+    });
+    Some(Upstream {
+        http: *written.http.value()?,
+        roots: roots?,
+        connect_timeout: written.connect_timeout.value()?.0,
+        idle_timeout: written.idle_timeout.value()?.0,
+        max_idle_per_caller: size(written.max_idle_per_caller.value()?.0),
+        answer_limit_bytes: written.answer_limit.value()?.0,
+        plain_http_to_loopback: written.plain_http_to_loopback.value()?.0,
+    })
+}
+
+fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
+    let written = root.audit.value()?;
+    let output = written.output.at().map(|at| match &at.value {
+        AuditOutput::File(path) => {
+            let path = base.join(path);
+            files::expect_folder_of(&path, &at.spot, findings);
+            AuditOutput::File(path)
+        }
+        AuditOutput::Stdout => AuditOutput::Stdout,
+    });
+    Some(Audit {
+        output: output?,
+        fingerprint_key: located(written.fingerprint_key.value()?, base),
+        fingerprint_key_id: written.fingerprint_key_id.value()?.0.as_str().into(),
+        stranger_rate: rate(written.stranger_rate.value()?)?,
+    })
+}
+
+fn log(root: &Root) -> Option<Log> {
+    let written = root.log.value()?;
+    Some(Log { filter: written.filter.value()?.0.as_str().into(), format: *written.format.value()? })
+}
+
+fn credentials(root: &Root, base: &Path) -> Option<Box<[Credential]>> {
+    let each = |(name, at): (&str, &At<written::Credential>)| {
+        Some(Credential {
+            name: name.into(),
+            user: located(at.value.user.value()?, base),
+            pass: located(at.value.pass.value()?, base),
+            rate: match at.value.rate.value() {
+                Some(written) => Some(rate(written)?),
+                None => None,
+            },
+        })
+    };
+    entries(&root.credentials).map(each).collect()
+}
+
+fn instance(root: &Root) -> Box<str> {
+    match root.instance.value() {
+        Some(name) => name.0.as_str().into(),
+        None => host_name(rustix::system::uname().nodename().to_string_lossy().as_ref()),
+    }
+}
+
+/// The host's name, made of the characters that a name may have.
+fn host_name(nodename: &str) -> Box<str> {
+    let usable = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
+    let name: String = nodename.chars().take(64).map(usable).collect();
+    if name.is_empty() { "gateway".into() } else { name.into() }
+}
+
+fn located(reference: &SecretRef, base: &Path) -> SecretRef {
+    match reference {
+        SecretRef::File(path) => SecretRef::File(base.join(path)),
+        other => other.clone(),
+    }
+}
+
+fn rate(written: &RateTable) -> Option<Rate> {
+    let number = |count: &Count| u32::try_from(count.0).ok();
+    let per_second = number(written.per_second.value()?)?;
+    let burst = match written.burst.value() {
+        Some(burst) => number(burst)?,
+        None => per_second,
+    };
+    Some(Rate { per_second, burst })
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The readable entries of a table of names, in the order of the names.
+fn entries<T>(named: &Field<Named<T>>) -> impl Iterator<Item = (&str, &At<T>)> {
+    let entries = named.value().into_iter().flat_map(|named| named.entries.iter());
+    entries.filter_map(|(name, at)| at.as_ref().map(|at| (name.as_str(), at)))
+}
+
+/// The index of the entry called `name`. A name that does not exist is reported at `spot`, unless the table
+/// itself could not be read.
+fn refer<T>(
+    table: &Field<Named<T>>,
+    kind: &str,
+    name: &At<super::names::Name>,
+    findings: &mut Findings,
+) -> Option<u16> {
+    let entries = &table.value()?.entries;
+    let wanted = name.value.0.as_str();
+    if let Some(index) = entries.keys().position(|name| name == wanted) {
+        return u16::try_from(index).ok();
+    }
+    let names: Vec<_> = entries.keys().map(String::as_str).collect();
+    let remedy = match nearest(wanted, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the names in [{kind}] are {}", listed(&names)),
+    };
+    findings.error_at(&name.spot, &format!("there is no [{kind}.{wanted}]"), &remedy);
+    None
+}

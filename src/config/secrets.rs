@@ -1,0 +1,167 @@
+//! Are all secrets of the configuration there, and fit for their use?
+
+use super::faults::{Fault, Faults, Origin, Severity};
+use super::model::{Config, SecretRef};
+use super::secret_source::SecretFault;
+use crate::ids::CredentialId;
+use crate::secret::Secret;
+
+/// A shorter password can be guessed, and cannot be searched for in answers in encoded forms.
+const SHORT_PASS_BYTES: usize = 12;
+
+/// HMAC-SHA-256 wants as many bytes as its digest has (RFC 2104, section 3).
+const LEAST_KEY_BYTES: usize = 32;
+
+/// What may be sent as user name or password: more than any account has.
+const LARGEST_CREDENTIAL_BYTES: usize = 4096;
+
+/// All secrets of one configuration, as they were when read.
+pub struct Secrets {
+    credentials: Box<[Pair]>,
+    fingerprint_key: Secret,
+    warnings: Faults,
+}
+
+/// User name and password of one account, read together: both of one version.
+pub struct Pair {
+    /// API user name.
+    pub user: Secret,
+    /// API password.
+    pub pass: Secret,
+}
+
+impl Secrets {
+    /// The pair of `id`; `None` only when `id` is of another configuration.
+    #[must_use]
+    pub fn pair(&self, id: CredentialId) -> Option<&Pair> {
+        self.credentials.get(usize::from(id.0))
+    }
+
+    /// Key of the fingerprints, 32 bytes or more.
+    #[must_use]
+    pub fn fingerprint_key(&self) -> &Secret {
+        &self.fingerprint_key
+    }
+
+    /// What the operator should know, such as short passwords.
+    #[must_use]
+    pub fn warnings(&self) -> &Faults {
+        &self.warnings
+    }
+
+    /// The pairs, indexed by [`CredentialId`], and the key of the fingerprints.
+    #[must_use]
+    pub fn into_parts(self) -> (Box<[Pair]>, Secret) {
+        (self.credentials, self.fingerprint_key)
+    }
+}
+
+/// Where the configuration refers to a secret.
+#[derive(Clone)]
+pub(super) struct SecretUse {
+    pub(super) role: Role,
+    /// For example `credentials.production.pass`.
+    pub(super) key: String,
+    pub(super) origin: Origin,
+    pub(super) reference: SecretRef,
+}
+
+/// What a secret is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    FingerprintKey,
+    User,
+    Pass,
+}
+
+/// Where a configuration refers to secrets: the key of the fingerprints, then user and password of each
+/// credential in their order. Holds places and names, no secrets.
+#[derive(Clone, Default)]
+pub struct SecretUses {
+    pub(super) list: Box<[SecretUse]>,
+}
+
+/// Reads every secret that `config` refers to.
+///
+/// # Errors
+///
+/// All faults at once: each with the line that refers to the secret, and never a byte of it.
+pub fn read_secrets(config: &Config) -> Result<Secrets, Faults> {
+    let (read, faults) = read_all(&config.secret_uses.list);
+    let refused = faults.iter().any(|fault| fault.severity() == Severity::Error);
+    match read.filter(|_| !refused) {
+        Some((credentials, fingerprint_key)) => {
+            Ok(Secrets { credentials, fingerprint_key, warnings: Faults::sorted(faults) })
+        }
+        None => Err(Faults::sorted(faults)),
+    }
+}
+
+type Read = (Box<[Pair]>, Secret);
+
+/// Reads all `uses`; the secrets are there only where none is missing.
+pub(super) fn read_all(uses: &[SecretUse]) -> (Option<Read>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut secrets = Vec::with_capacity(uses.len());
+    for used in uses {
+        match used.reference.read() {
+            Ok(secret) => {
+                judge(used, &secret, &mut faults);
+                secrets.push((used, secret));
+            }
+            Err(fault) => faults.push(unreadable(used, &fault)),
+        }
+    }
+    let credentials: Vec<_> = secrets.iter().filter(|(used, _)| used.role != Role::FingerprintKey).collect();
+    for (used, key) in secrets.iter().filter(|(used, _)| used.role == Role::FingerprintKey) {
+        if let Some((other, _)) = credentials.iter().find(|(_, secret)| secret.expose() == key.expose()) {
+            let problem = format!("{}: is the same secret as {}", used.key, other.key);
+            let remedy = "make a key of its own, for example with `openssl rand -hex 32`".to_owned();
+            faults.push(Fault::new(Severity::Error, problem, remedy, used.origin.clone()));
+        }
+    }
+    let complete = secrets.len() == uses.len();
+    (complete.then(|| arrange(secrets)).flatten(), faults)
+}
+
+fn arrange(secrets: Vec<(&SecretUse, Secret)>) -> Option<Read> {
+    let mut secrets = secrets.into_iter().map(|(_, secret)| secret);
+    let fingerprint_key = secrets.next()?;
+    let mut pairs = Vec::new();
+    while let (Some(user), Some(pass)) = (secrets.next(), secrets.next()) {
+        pairs.push(Pair { user, pass });
+    }
+    Some((pairs.into(), fingerprint_key))
+}
+
+fn judge(used: &SecretUse, secret: &Secret, faults: &mut Vec<Fault>) {
+    let bytes = secret.expose();
+    let mut add = |severity, problem: &str, remedy: &str| {
+        let problem = format!("{}: {problem}", used.key);
+        faults.push(Fault::new(severity, problem, remedy.to_owned(), used.origin.clone()));
+    };
+    match used.role {
+        Role::FingerprintKey if bytes.len() < LEAST_KEY_BYTES => {
+            add(Severity::Error, "has fewer than 32 bytes", "make one with `openssl rand -hex 32`");
+        }
+        Role::FingerprintKey => {}
+        // It becomes a JSON string, which is UTF-8 (RFC 8259, section 8.1).
+        _ if std::str::from_utf8(bytes).is_err() => {
+            add(Severity::Error, "is not UTF-8", "write it in UTF-8, as JSON needs it");
+        }
+        _ if bytes.len() > LARGEST_CREDENTIAL_BYTES => {
+            add(Severity::Error, "has more than 4096 bytes", "name the file that holds the secret alone");
+        }
+        Role::Pass if bytes.len() < SHORT_PASS_BYTES => {
+            let remedy = "use 12 bytes or more: a shorter one is easy to guess, and its encoded forms are not \
+                          searched for in answers";
+            add(Severity::Warning, "has fewer than 12 bytes", remedy);
+        }
+        Role::Pass | Role::User => {}
+    }
+}
+
+fn unreadable(used: &SecretUse, fault: &SecretFault) -> Fault {
+    let problem = format!("{}: {} {}", used.key, fault.place(), fault.problem());
+    Fault::new(Severity::Error, problem, fault.remedy().to_owned(), used.origin.clone())
+}

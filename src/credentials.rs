@@ -1,0 +1,268 @@
+//! Which version of a credential pair is injected, and when is it held back?
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::config::{Config, Pair, Secrets};
+use crate::ids::CredentialId;
+use crate::limits::NamedLimiter;
+use crate::reject::{Limit, Reject};
+use crate::secret::Secret;
+use crate::splice::{NotText, Prefix};
+use crate::upstream::Needles;
+
+/// After a rejection the first request to try again is let through after this.
+const FIRST_PROBE: Duration = Duration::from_secs(30);
+/// The pause between probes doubles up to this.
+const SLOWEST_PROBE: Duration = Duration::from_secs(15 * 60);
+
+/// Every configured pair, with the version in use.
+pub struct Credentials(Box<[Credential]>);
+
+/// One configured pair.
+pub struct Credential {
+    current: ArcSwap<Version>,
+    limiter: Option<NamedLimiter>,
+}
+
+/// `user` and `pass` as they were read together, and what follows from them.
+pub struct Version {
+    /// From 1, counted per pair.
+    pub number: u32,
+    /// When it was read.
+    pub since: Instant,
+    /// What is put in front of a body.
+    pub prefix: Prefix,
+    /// What no answer may hold.
+    pub needles: Needles,
+    /// To see whether a source that is read again holds anything new.
+    digest: [u8; 32],
+    suspension: Suspension,
+}
+
+/// A version that DCAMS rejected is held back, so that the account is not locked out; one request
+/// after each pause probes it.
+struct Suspension {
+    suspended: AtomicBool,
+    /// Since `epoch`, milliseconds.
+    probe_at_ms: AtomicU64,
+    probes: AtomicU32,
+    epoch: Instant,
+    probe: Mutex<()>,
+}
+
+impl Credentials {
+    /// Prepares the first version of every pair.
+    ///
+    /// # Errors
+    ///
+    /// [`NotText`] when a secret is not UTF-8, which JSON could not carry unchanged.
+    pub fn new(config: &Config, secrets: &Secrets) -> Result<Self, NotText> {
+        let pairs = (0_u16..).map(CredentialId).zip(config.credentials.iter());
+        pairs
+            .filter_map(|(id, configured)| Some((configured, secrets.pair(id)?)))
+            .map(|(configured, Pair { user, pass })| {
+                Ok(Credential {
+                    current: ArcSwap::from_pointee(Version::new(1, user, pass)?),
+                    limiter: configured.rate.map(|rate| NamedLimiter::new(Limit::Account, rate)),
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The pair of that id.
+    #[must_use]
+    pub fn of(&self, id: CredentialId) -> Option<&Credential> {
+        self.0.get(usize::from(id.0))
+    }
+
+    /// Reads the source of a pair again; `true` when it holds a new version, which is then in use.
+    ///
+    /// A source that cannot be read leaves the version in use as it is. Blocks on the file system.
+    pub fn reread(&self, config: &Config, id: CredentialId) -> bool {
+        let source = config.credentials.get(usize::from(id.0));
+        let (Some(credential), Some(source)) = (self.of(id), source) else { return false };
+        let read = source.user.read().and_then(|user| Ok((user, source.pass.read()?)));
+        match read {
+            Ok((user, pass)) => credential.renew(&user, &pass).unwrap_or(false),
+            Err(fault) => {
+                tracing::error!(credential = &*source.name, %fault, "the credentials cannot be read again");
+                false
+            }
+        }
+    }
+
+    /// Every pair, in the order of [`CredentialId`].
+    pub fn iter(&self) -> impl Iterator<Item = &Credential> {
+        self.0.iter()
+    }
+}
+
+impl Credential {
+    /// The version in use, if it may be used now.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject::CredentialsUnavailable`] while it is suspended.
+    pub fn usable(&self) -> Result<Arc<Version>, Reject> {
+        let version = self.current.load_full();
+        version.suspension.admit()?;
+        Ok(version)
+    }
+
+    /// The version in use, suspended or not.
+    #[must_use]
+    pub fn current(&self) -> Arc<Version> {
+        self.current.load_full()
+    }
+
+    /// Charges the account's limit, all callers together.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject::RateLimited`].
+    pub fn charge_account(&self) -> Result<(), Reject> {
+        self.limiter.as_ref().map_or(Ok(()), NamedLimiter::charge)
+    }
+
+    /// Puts `user` and `pass` in use when they differ from the current version; `true` when they did.
+    ///
+    /// # Errors
+    ///
+    /// [`NotText`]; the current version stays.
+    pub fn renew(&self, user: &Secret, pass: &Secret) -> Result<bool, NotText> {
+        let current = self.current.load();
+        if digest(user, pass) == current.digest {
+            return Ok(false);
+        }
+        self.current.store(Arc::new(Version::new(current.number + 1, user, pass)?));
+        Ok(true)
+    }
+}
+
+impl Version {
+    fn new(number: u32, user: &Secret, pass: &Secret) -> Result<Self, NotText> {
+        Ok(Self {
+            number,
+            since: Instant::now(),
+            prefix: Prefix::new(user, pass)?,
+            needles: Needles::of(pass),
+            digest: digest(user, pass),
+            suspension: Suspension::none(),
+        })
+    }
+
+    /// DCAMS rejected this version: it is held back.
+    pub fn rejected(&self) {
+        self.suspension.begin();
+    }
+
+    /// DCAMS accepted this version: a suspension ends.
+    pub fn accepted(&self) {
+        self.suspension.suspended.store(false, Ordering::Release);
+    }
+
+    /// Whether it is held back.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.suspension.suspended.load(Ordering::Acquire)
+    }
+}
+
+impl Suspension {
+    fn none() -> Self {
+        Self {
+            suspended: AtomicBool::new(false),
+            probe_at_ms: AtomicU64::new(0),
+            probes: AtomicU32::new(0),
+            epoch: Instant::now(),
+            probe: Mutex::new(()),
+        }
+    }
+
+    fn begin(&self) {
+        if !self.suspended.swap(true, Ordering::AcqRel) {
+            self.probes.store(0, Ordering::Release);
+            self.probe_at_ms.store(self.now_ms() + millis(FIRST_PROBE), Ordering::Release);
+        }
+    }
+
+    /// Lets everything pass while there is no suspension, and one request after each pause while
+    /// there is.
+    fn admit(&self) -> Result<(), Reject> {
+        if !self.suspended.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _one_probe_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, probe_at) = (self.now_ms(), self.probe_at_ms.load(Ordering::Acquire));
+        if now < probe_at {
+            let retry_after_s = u32::try_from((probe_at - now).div_ceil(1_000)).unwrap_or(u32::MAX);
+            return Err(Reject::CredentialsUnavailable { retry_after_s });
+        }
+        let probes = self.probes.fetch_add(1, Ordering::AcqRel).min(8);
+        let pause = FIRST_PROBE.saturating_mul(1 << (probes + 1)).min(SLOWEST_PROBE);
+        self.probe_at_ms.store(now + millis(pause), Ordering::Release);
+        Ok(())
+    }
+
+    fn now_ms(&self) -> u64 {
+        millis(self.epoch.elapsed())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Of both secrets with their lengths, so that no other pair gives the same.
+fn digest(user: &Secret, pass: &Secret) -> [u8; 32] {
+    use aws_lc_rs::digest::{Context, SHA256};
+    let mut context = Context::new(&SHA256);
+    for secret in [user, pass] {
+        context.update(&(secret.expose().len() as u64).to_le_bytes());
+        context.update(secret.expose());
+    }
+    let mut bytes = [0; 32];
+    for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version() -> Version {
+        Version::new(1, &Secret::new(b"user".to_vec()), &Secret::new(b"a long password".to_vec())).unwrap()
+    }
+
+    #[test]
+    fn a_rejected_version_is_held_back_until_its_probe() {
+        let version = version();
+        assert_eq!(version.suspension.admit(), Ok(()));
+        version.rejected();
+        assert!(matches!(
+            version.suspension.admit(),
+            Err(Reject::CredentialsUnavailable { retry_after_s: 1..=30 })
+        ));
+        version.suspension.probe_at_ms.store(0, Ordering::Release);
+        assert_eq!(version.suspension.admit(), Ok(()), "the probe passes");
+        assert!(version.suspension.admit().is_err(), "and only the probe");
+        version.accepted();
+        assert_eq!(version.suspension.admit(), Ok(()));
+    }
+
+    #[test]
+    fn the_same_secrets_read_again_are_no_new_version() {
+        let credential = Credential { current: ArcSwap::from_pointee(version()), limiter: None };
+        let (user, pass) = (Secret::new(b"user".to_vec()), Secret::new(b"a long password".to_vec()));
+        assert_eq!(credential.renew(&user, &pass), Ok(false));
+        assert_eq!(credential.renew(&user, &Secret::new(b"another password".to_vec())), Ok(true));
+        assert_eq!(credential.current().number, 2);
+    }
+}

@@ -1,0 +1,136 @@
+//! What is built once from a configuration and shared by all requests?
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rustls::ClientConfig;
+use tokio::sync::Semaphore;
+
+use crate::audit::{AuditFault, Fingerprinter, Recorder, Writer};
+use crate::budget::Budget;
+use crate::config::{Config, Secrets};
+use crate::credentials::Credentials;
+use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
+use crate::splice::NotText;
+use crate::stages::{Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, Record, Route, Validate};
+use crate::tls::{self, TlsFault};
+use crate::upstream::{Client, Connector};
+
+/// The shared parts of the gateway.
+pub struct Gateway {
+    /// The configuration it runs on.
+    pub config: Arc<Config>,
+    /// What the operators see.
+    pub metrics: Arc<Metrics>,
+    /// Where records go.
+    pub recorder: Arc<Recorder>,
+    /// The thread that writes them.
+    pub writer: Arc<Writer>,
+    /// Set when the gateway is being stopped: no request is admitted any more.
+    pub draining: Arc<AtomicBool>,
+    pub(crate) stages: Stages,
+    pub(crate) requests: Arc<Semaphore>,
+    pub(crate) credentials: Arc<Credentials>,
+    upstream_tls: Arc<ClientConfig>,
+    answers: Budget,
+}
+
+/// The stages, which share their state among all copies of the stack.
+#[derive(Clone)]
+pub(crate) struct Stages {
+    pub(crate) audit: AuditLayer,
+    pub(crate) identify: Identify,
+    pub(crate) route: Route,
+    pub(crate) admit: Admit,
+    pub(crate) receive: ReceiveLayer,
+    pub(crate) parse: Parse,
+    pub(crate) authorize: Authorize,
+    pub(crate) validate: Validate,
+    pub(crate) record: Record,
+    pub(crate) inject: Inject,
+}
+
+/// The gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// The audit output.
+    #[error(transparent)]
+    Audit(#[from] AuditFault),
+    /// A certificate or root store.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// A secret that JSON cannot carry.
+    #[error(transparent)]
+    Secret(#[from] NotText),
+    /// A listener, a thread or a socket.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, for example `listen on 127.0.0.1:3226`.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl Gateway {
+    /// Builds the shared parts and starts the audit writer.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFault`].
+    pub fn new(config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
+        let config = Arc::new(config);
+        let metrics = Arc::new(Metrics::new(config.ops.caller_names));
+        let writer = Arc::new(Writer::start(&config.audit.output)?);
+        let recorder = Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
+        let credentials = Arc::new(Credentials::new(&config, secrets)?);
+        let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
+        let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
+        let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
+        let answers = Budget::new(config.data.answer_budget_bytes, Some(memory("answers")));
+        let fingerprinter = Arc::new(Fingerprinter::new(secrets.fingerprint_key()));
+        let draining = Arc::new(AtomicBool::new(false));
+        let stages = Stages {
+            audit: AuditLayer::new(Arc::clone(&recorder)),
+            identify: Identify::new(&config),
+            route: Route::new(Arc::clone(&config)),
+            admit: Admit::new(&config, Arc::clone(&draining)),
+            receive: ReceiveLayer::new(Arc::clone(&config), bodies),
+            parse: Parse::new(Arc::clone(&config)),
+            authorize: Authorize::new(Arc::clone(&config)),
+            validate: Validate::new(Arc::clone(&config), fingerprinter),
+            record: Record::new(Arc::clone(&recorder)),
+            inject: Inject::new(Arc::clone(&config), Arc::clone(&credentials)),
+        };
+        let requests = Arc::new(Semaphore::new(config.data.max_requests));
+        Ok(Self { config, metrics, recorder, writer, draining, stages, requests, credentials, upstream_tls, answers })
+    }
+
+    /// A client of the upstream with a connection pool of its own; one per worker, because a
+    /// connection belongs to the runtime it was opened on.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let upstream = &self.config.upstream;
+        let connector = Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout);
+        Client::new(Arc::clone(&self.config), connector, self.answers.clone())
+    }
+
+    /// Brings the gauges that follow other state up to date, for a scrape.
+    pub fn refresh_gauges(&self) {
+        let health = self.writer.health();
+        let metrics = &self.metrics;
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.audit_pending.set(signed(health.pending_bytes()));
+        metrics.audit_written.set(signed(health.written_lines()));
+        metrics.audit_lost.set(signed(health.lost_lines()));
+        metrics.audit_faults.set(signed(health.faults()));
+        metrics.requests_in_progress.set(signed(self.recorder.in_progress()));
+        for (configured, credential) in self.config.credentials.iter().zip(self.credentials.iter()) {
+            let labels = CredentialLabels { credential: configured.name.to_string() };
+            let version = credential.current();
+            metrics.credential_version.get_or_create(&labels).set(i64::from(version.number));
+            metrics.credential_age.get_or_create(&labels).set(version.since.elapsed().as_secs_f64());
+            metrics.credential_suspended.get_or_create(&labels).set(i64::from(version.is_suspended()));
+        }
+    }
+}

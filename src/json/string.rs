@@ -1,0 +1,161 @@
+//! Where does a string end, and which escapes does it hold?
+
+use super::text::Escapes;
+
+/// What one pass over a string found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scanned {
+    /// Offset of the closing quote.
+    pub(super) end: usize,
+    pub(super) escapes: Escapes,
+    /// Escapes, a surrogate pair counting as one.
+    pub(super) count: usize,
+    pub(super) non_ascii: bool,
+}
+
+/// Bytes that are judged at once. The loop over them has no branch, so it compiles to vector instructions.
+const CHUNK: usize = 64;
+
+/// Bytes that are judged one by one first: most strings end within them.
+const HEAD: usize = 24;
+
+/// Scans the string whose first byte after the opening quote is at `start`.
+///
+/// Base64 written by PHP has `\/` about once in 64 bytes, so that escape is judged and counted with the
+/// plain bytes: a string full of them takes as long as one without.
+///
+/// # Errors
+///
+/// The offset of what is not allowed in a string, or of the end of the input.
+pub(super) fn scan(input: &[u8], start: usize) -> Result<Scanned, usize> {
+    let mut scan = Scan { input, at: start, solidi: 0, others: 0, non_ascii: false };
+    let mut careful_until = start.saturating_add(HEAD);
+    loop {
+        if let Some(end) = scan.step_bytes(careful_until)? {
+            return Ok(scan.finish(end));
+        }
+        scan.step_chunks();
+        careful_until = scan.at.saturating_add(CHUNK);
+    }
+}
+
+struct Scan<'a> {
+    input: &'a [u8],
+    at: usize,
+    solidi: usize,
+    others: usize,
+    non_ascii: bool,
+}
+
+impl Scan<'_> {
+    /// Steps over whole chunks of plain ASCII and `\/`, up to the first that holds anything else.
+    fn step_chunks(&mut self) {
+        let Some(rest) = self.input.get(self.at..) else { return };
+        let mut rest = rest;
+        while let (Some((chunk, behind)), Some((shifted, _))) =
+            (rest.split_first_chunk::<CHUNK>(), rest.get(1..).and_then(<[u8]>::split_first_chunk::<CHUNK>))
+        {
+            let (stops, solidi) = judge(chunk, shifted);
+            if stops {
+                break;
+            }
+            self.solidi = self.solidi.saturating_add(solidi);
+            self.at = self.at.saturating_add(CHUNK);
+            rest = behind;
+        }
+    }
+
+    /// Steps byte by byte to `until` or a little further; gives the offset of the closing quote if met.
+    fn step_bytes(&mut self, until: usize) -> Result<Option<usize>, usize> {
+        while self.at < until {
+            match self.input.get(self.at).copied() {
+                Some(b'"') => return Ok(Some(self.at)),
+                Some(b'\\') => self.step_escape()?,
+                Some(0x20..=0x7F) => self.at = self.at.saturating_add(1),
+                Some(0x80..) => self.step_sequence()?,
+                Some(_) | None => return Err(self.at),
+            }
+        }
+        Ok(None)
+    }
+
+    fn step_escape(&mut self) -> Result<(), usize> {
+        let after = self.input.get(self.at.saturating_add(1)..).unwrap_or_default();
+        let length = match after {
+            [b'/', ..] => {
+                self.solidi = self.solidi.saturating_add(1);
+                self.at = self.at.saturating_add(2);
+                return Ok(());
+            }
+            [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'u', behind @ ..] => unit_escape_length(behind).ok_or(self.at)?,
+            _ => return Err(self.at),
+        };
+        self.others = self.others.saturating_add(1);
+        self.at = self.at.saturating_add(length);
+        Ok(())
+    }
+
+    fn step_sequence(&mut self) -> Result<(), usize> {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        self.at = self.at.saturating_add(sequence_length(rest).ok_or(self.at)?);
+        self.non_ascii = true;
+        Ok(())
+    }
+
+    fn finish(&self, end: usize) -> Scanned {
+        let escapes = match (self.solidi, self.others) {
+            (0, 0) => Escapes::None,
+            (_, 0) => Escapes::Solidus,
+            _ => Escapes::Any,
+        };
+        let count = self.solidi.saturating_add(self.others);
+        Scanned { end, escapes, count, non_ascii: self.non_ascii }
+    }
+}
+
+/// Whether `chunk` holds anything but plain ASCII and `\/`, and how many `\/` begin in it; `shifted` is one
+/// byte further.
+#[inline(always)]
+fn judge(chunk: &[u8; CHUNK], shifted: &[u8; CHUNK]) -> (bool, usize) {
+    let mut stops = 0u8;
+    let mut solidi = 0u8;
+    for (&byte, &next) in chunk.iter().zip(shifted) {
+        let backslash = u8::from(byte == b'\\');
+        stops |= u8::from(byte < 0x20) | u8::from(byte >= 0x80) | u8::from(byte == b'"');
+        stops |= backslash & u8::from(next != b'/');
+        solidi = solidi.wrapping_add(backslash);
+    }
+    (stops != 0, usize::from(solidi))
+}
+
+/// Length of a `\u` escape, given what follows the `u`; `None` for bad digits and lone surrogates.
+fn unit_escape_length(behind: &[u8]) -> Option<usize> {
+    let (digits, rest) = behind.split_first_chunk::<4>()?;
+    match hex(digits)? {
+        0xD800..=0xDBFF => {
+            let low = rest.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+            (0xDC00..=0xDFFF).contains(&hex(low)?).then_some(12)
+        }
+        0xDC00..=0xDFFF => None,
+        _ => Some(6),
+    }
+}
+
+fn hex(digits: &[u8; 4]) -> Option<u32> {
+    digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
+}
+
+/// Length of the UTF-8 sequence that `rest` starts with (Unicode 16, table 3-7); `None` if ill-formed.
+fn sequence_length(rest: &[u8]) -> Option<usize> {
+    match rest {
+        [0xC2..=0xDF, 0x80..=0xBF, ..] => Some(2),
+        [0xE0, 0xA0..=0xBF, 0x80..=0xBF, ..]
+        | [0xE1..=0xEC | 0xEE..=0xEF, 0x80..=0xBF, 0x80..=0xBF, ..]
+        | [0xED, 0x80..=0x9F, 0x80..=0xBF, ..] => Some(3),
+        [0xF0, 0x90..=0xBF, 0x80..=0xBF, 0x80..=0xBF, ..]
+        | [0xF1..=0xF3, 0x80..=0xBF, 0x80..=0xBF, 0x80..=0xBF, ..]
+        | [0xF4, 0x80..=0x8F, 0x80..=0xBF, 0x80..=0xBF, ..] => Some(4),
+        _ => None,
+    }
+}

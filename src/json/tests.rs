@@ -1,0 +1,226 @@
+//! What is accepted, what is refused and where, and what the index says of it.
+
+use bytes::Bytes;
+
+use super::*;
+
+fn read(body: impl AsRef<[u8]>) -> Result<Document, Malformed> {
+    parse(Bytes::copy_from_slice(body.as_ref()), &Caps::REQUEST)
+}
+
+fn good(body: impl AsRef<[u8]>) -> Document {
+    read(body).unwrap()
+}
+
+fn fault(body: impl AsRef<[u8]>) -> Malformed {
+    read(body).err().unwrap()
+}
+
+#[test]
+fn every_value_is_read_where_it_stands() {
+    let document =
+        good(r#" { "n":null, "t":true,"f":false,"x":-1.50e3 ,"s":"a\/b","l":[1,[],{"k":"v"}],"o":{}} "#);
+    let root = document.root();
+    let kinds: Vec<_> =
+        root.members().map(|(name, node)| (name.unescape().into_owned(), node.kind())).collect();
+    let expected = [
+        ("n", Kind::Null),
+        ("t", Kind::Bool),
+        ("f", Kind::Bool),
+        ("x", Kind::Number),
+        ("s", Kind::String),
+        ("l", Kind::Array),
+        ("o", Kind::Object),
+    ];
+    assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind)));
+    assert_eq!(root.len(), 7);
+    assert_eq!(root.member("t").unwrap().boolean(), Some(true));
+    assert_eq!(root.member("f").unwrap().boolean(), Some(false));
+    assert_eq!(root.member("n").unwrap().boolean(), None);
+    assert_eq!(root.member("x").unwrap().number_text(), Some("-1.50e3"));
+    assert_eq!(root.member("s").unwrap().text().unwrap().unescape(), "a/b");
+    let list: Vec<_> = root.member("l").unwrap().elements().collect();
+    assert_eq!(list.len(), 3);
+    assert_eq!(list[0].number_text(), Some("1"));
+    assert!(list[1].is_empty());
+    assert!(list[2].member("k").unwrap().text().unwrap().equals("v"));
+    assert!(root.member("o").unwrap().is_empty());
+    assert!(root.member("absent").is_none());
+    assert!(root.member("l").unwrap().member("k").is_none());
+    assert_eq!(root.elements().count(), 0);
+    assert_eq!(list[0].members().count(), 0);
+}
+
+#[test]
+fn every_value_has_an_index_of_its_own() {
+    let document = good(r#"{"a":[1,2,{"b":3}],"c":4}"#);
+    let list = document.root().member("a").unwrap();
+    let mut seen: Vec<_> = list.elements().map(|node| node.index()).collect();
+    seen.extend(document.root().members().map(|(_, node)| node.index()));
+    seen.push(document.root().index());
+    let count = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((seen.len(), count), (6, 6));
+}
+
+#[test]
+fn equal_names_are_refused_at_any_depth_and_in_any_spelling() {
+    let many: String = (0..100).map(|i| format!("\"k{i}\":0,")).collect();
+    for (body, offset) in [
+        (r#"{"a":1,"a":2}"#.to_owned(), 8),
+        (r#"{"a":1,"\u0061":2}"#.to_owned(), 8),
+        (r#"{"\/":1,"/":2}"#.to_owned(), 9),
+        (r#"{"":1,"":2}"#.to_owned(), 7),
+        (r#"{"o":[{"x":{"b":1,"c":2,"b":3}}]}"#.to_owned(), 25),
+        (r#"{"\ud83d\ude00":1,"😀":2}"#.to_owned(), 19),
+        (format!("{{{many}\"k5\\u0037\":1}}"), 2 + many.len()),
+        (format!("{{{many}\"k57\":1}}"), 2 + many.len()),
+    ] {
+        assert_eq!(fault(&body), Malformed::Duplicate { offset: offset as u32 }, "{body}");
+    }
+    good(r#"{"a":1,"A":2,"b":{"a":3},"c":[{"a":4},{"a":5}]}"#);
+    good(format!("{{{many}\"last\":1}}"));
+}
+
+#[test]
+fn a_text_is_measured_as_unescaped() {
+    for (written, escapes, text) in [
+        ("", Escapes::None, ""),
+        ("plain", Escapes::None, "plain"),
+        ("dé€😀", Escapes::None, "dé€😀"),
+        (r"\/9j\/4AAQ", Escapes::Solidus, "/9j/4AAQ"),
+        (r"é\/", Escapes::Solidus, "é/"),
+        (r#"\"\\\b\f\n\r\t\/"#, Escapes::Any, "\"\\\u{8}\u{c}\n\r\t/"),
+        (r"\u0000\u00e9\u20AC\ud83D\uDE00\uFFFF", Escapes::Any, "\0é€😀\u{FFFF}"),
+        (r"\\/", Escapes::Any, "\\/"),
+    ] {
+        let document = good(format!("{{\"t\":\"{written}\"}}"));
+        let read = document.root().member("t").unwrap().text().unwrap();
+        assert_eq!(read.raw(), written.as_bytes());
+        assert_eq!(read.escapes(), escapes, "{written}");
+        assert_eq!(read.unescape(), text);
+        assert_eq!(read.chars().collect::<String>(), text);
+        assert_eq!(read.unescaped_len(), text.len());
+        assert_eq!(read.char_count(), text.chars().count());
+        assert_eq!(read.is_ascii(), text.is_ascii());
+        assert!(read.equals(text));
+        assert!(!read.equals(&format!("{text}x")));
+        assert_eq!(read.equals(written), written == text);
+    }
+}
+
+#[test]
+fn escapes_are_found_and_counted_wherever_they_stand_in_a_long_string() {
+    for at in 0..300 {
+        for (escape, kind) in [("\\/", Escapes::Solidus), ("\\n", Escapes::Any), ("\\\\", Escapes::Any)] {
+            let written = format!("{}{escape}{}", "a".repeat(at), "b".repeat(300 - at));
+            let document = good(format!("{{\"t\":\"{written}\"}}"));
+            let text = document.root().member("t").unwrap().text().unwrap();
+            assert_eq!((text.escapes(), text.escape_count()), (kind, 1), "{at}");
+            assert_eq!((text.raw(), text.unescaped_len()), (written.as_bytes(), 301), "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_byte_is_found_wherever_it_stands_in_a_long_string() {
+    for at in 0..300 {
+        for bad in
+            [&b"\n"[..], b"\0", b"\x1f", b"\x80", b"\xff", b"\\x", b"\\u12g4", b"\xed\xa0\x80", b"\\ud800"]
+        {
+            let body =
+                [b"{\"t\":\"", "a".repeat(at).as_bytes(), bad, "b".repeat(300 - at).as_bytes(), b"\"}"]
+                    .concat();
+            assert_eq!(fault(&body), Malformed::Syntax { offset: 6 + at as u32 }, "{at} {bad:?}");
+        }
+    }
+}
+
+#[test]
+fn caps_hold_while_parsing() {
+    let caps = Caps { depth: 3, nodes: 6, members: 2, name_bytes: 4, string_bytes: 5 };
+    let read = |body: &str| parse(Bytes::copy_from_slice(body.as_bytes()), &caps).err();
+    for body in [
+        r#"{"a":[[1]]}"#,
+        r#"{"a":[1,2,3,4]}"#,
+        r#"{"a":1,"b":2}"#,
+        r#"{"name":1}"#,
+        r#"{"a":"12345"}"#,
+        r#"{"a":"\/\/x"}"#,
+    ] {
+        assert_eq!(read(body), None, "{body}");
+    }
+    // What follows the excess is no JSON: it must not have been looked at.
+    for (body, offset) in [
+        (r#"{"a":[[[!"#, 7),
+        (r#"{"a":[1,2,3,4,5!"#, 14),
+        (r#"{"a":1,"b":2,"c"!"#, 13),
+        (r#"{"names"!"#, 1),
+        (r#"{"a":"123456"!"#, 5),
+    ] {
+        assert_eq!(read(body), Some(Malformed::TooComplex { offset }), "{body}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_without_recursion() {
+    let body = format!("{{\"a\":{}", "[".repeat(1_000_000));
+    assert_eq!(fault(body), Malformed::TooComplex { offset: 5 + 15 });
+}
+
+#[test]
+fn any_spelling_of_a_credential_member_is_recognised() {
+    for name in [
+        "user",
+        "pass",
+        "USER",
+        "Pass",
+        "paſſ",
+        "uſer",
+        "paß",
+        "ＵＳＥＲ",
+        "ｐａｓｓ",
+        " user",
+        "pass\\t",
+        "\\u0075ser",
+        "us\\u0065r",
+        "user\\u0000",
+        "user\\u0000x",
+        "\\u0000user",
+        "us\\u0000er",
+        "\u{FEFF}user",
+        "pa\u{200B}ss",
+        "user\u{7f}",
+        "\u{3000}user\u{A0}",
+        "𝐮𝐬𝐞𝐫",
+        "ⓟⓐⓢⓢ",
+        "\\u200d\\ud835\\udc29ass",
+        "us\u{AD}er",
+        "PAẞ",
+    ] {
+        let document = good(format!("{{\"service\":\"x\",\"{name}\":1}}"));
+        assert!(document.names_credentials(), "{name:?}");
+    }
+    for name in [
+        "username",
+        "passport",
+        "pas",
+        "use",
+        "",
+        " ",
+        "\\u0000",
+        "service",
+        "us er",
+        "usér",
+        "passs",
+        "uuser",
+        "my user",
+        "ｕｓｅｒｎａｍｅ",
+        "usеr",
+    ] {
+        let document = good(format!("{{\"{name}\":1}}"));
+        assert!(!document.names_credentials(), "{name:?}");
+    }
+    assert!(!good(r#"{"target":{"user":1,"pass":2},"x":"user"}"#).names_credentials());
+}

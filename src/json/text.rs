@@ -1,0 +1,162 @@
+//! What does a string of a document say, without copying it?
+
+use std::borrow::Cow;
+use std::str::Chars;
+
+use super::index::Tag;
+
+/// A string as written, between its quotes. Its escapes and its UTF-8 have been checked.
+#[derive(Clone, Copy)]
+pub struct Text<'a> {
+    raw: &'a [u8],
+    tag: Tag,
+}
+
+/// Which escapes a string has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escapes {
+    /// None: the text is the bytes as written.
+    None,
+    /// Only `\/`, as PHP writes the slashes of base64.
+    Solidus,
+    /// Others, or others too.
+    Any,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(raw: &'a [u8], tag: Tag) -> Self {
+        Self { raw, tag }
+    }
+
+    /// The bytes between the quotes, escapes and all; valid UTF-8.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Which escapes there are.
+    #[must_use]
+    pub fn escapes(&self) -> Escapes {
+        self.tag.escapes()
+    }
+
+    /// How many escapes there are; a surrogate pair (`\ud83d\ude00`) counts as one.
+    #[must_use]
+    pub fn escape_count(&self) -> usize {
+        self.tag.count() as usize
+    }
+
+    /// Length in bytes after unescaping. Scans the text only where [`Escapes::Any`] applies.
+    #[must_use]
+    pub fn unescaped_len(&self) -> usize {
+        match self.escapes() {
+            Escapes::None => self.raw.len(),
+            Escapes::Solidus => self.raw.len().saturating_sub(self.escape_count()),
+            Escapes::Any => self.chars().map(char::len_utf8).sum(),
+        }
+    }
+
+    /// Length in Unicode code points after unescaping. Scans the text unless it is ASCII as written without
+    /// other escapes than `\/`.
+    #[must_use]
+    pub fn char_count(&self) -> usize {
+        if self.escapes() == Escapes::Any {
+            self.chars().count()
+        } else if self.tag.has_non_ascii() {
+            let continuing = self.raw.iter().filter(|&&byte| byte & 0xC0 == 0x80).count();
+            self.unescaped_len().saturating_sub(continuing)
+        } else {
+            self.unescaped_len()
+        }
+    }
+
+    /// Whether the unescaped text is ASCII.
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        !self.tag.has_non_ascii() && (self.escapes() != Escapes::Any || self.chars().all(|c| c.is_ascii()))
+    }
+
+    /// Whether the unescaped text equals `other`.
+    #[must_use]
+    pub fn equals(&self, other: &str) -> bool {
+        match self.escapes() {
+            Escapes::None => self.raw == other.as_bytes(),
+            Escapes::Solidus if self.unescaped_len() != other.len() => false,
+            _ => self.raw.len() >= other.len() && self.chars().eq(other.chars()),
+        }
+    }
+
+    /// Whether two unescaped texts are equal.
+    #[must_use]
+    pub fn equals_text(&self, other: Text<'_>) -> bool {
+        match (self.escapes(), other.escapes()) {
+            (Escapes::None, Escapes::None) => self.raw == other.raw,
+            _ => self.chars().eq(other.chars()),
+        }
+    }
+
+    /// The unescaped characters, in order, without a copy.
+    pub fn chars(&self) -> Characters<'a> {
+        Characters { rest: self.written().chars() }
+    }
+
+    /// The unescaped text; borrowed where it has no escapes.
+    #[must_use]
+    pub fn unescape(&self) -> Cow<'a, str> {
+        match self.escapes() {
+            Escapes::None => Cow::Borrowed(self.written()),
+            _ => Cow::Owned(self.chars().collect()),
+        }
+    }
+
+    /// The text as written. The tokeniser has checked the UTF-8, so the default is never taken.
+    fn written(&self) -> &'a str {
+        std::str::from_utf8(self.raw).unwrap_or_default()
+    }
+}
+
+/// The unescaped characters of a [`Text`].
+#[derive(Clone)]
+pub struct Characters<'a> {
+    rest: Chars<'a>,
+}
+
+impl Characters<'_> {
+    fn unescape(&mut self) -> Option<char> {
+        Some(match self.rest.next()? {
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => return self.unescape_unit(),
+            quoted => quoted,
+        })
+    }
+
+    fn unescape_unit(&mut self) -> Option<char> {
+        let unit = self.hex()?;
+        if !(0xD800..0xDC00).contains(&unit) {
+            return char::from_u32(unit);
+        }
+        self.rest.next();
+        self.rest.next();
+        let low = self.hex()?;
+        char::from_u32(0x1_0000 + ((unit & 0x3FF) << 10 | low & 0x3FF))
+    }
+
+    fn hex(&mut self) -> Option<u32> {
+        (0..4).try_fold(0, |unit, _| Some(unit << 4 | self.rest.next()?.to_digit(16)?))
+    }
+}
+
+impl Iterator for Characters<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        match self.rest.next()? {
+            '\\' => self.unescape(),
+            plain => Some(plain),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What do the operators' counters say?
+//!
+//! Labels come from the configuration and from closed sets only, so no request can make a new series.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::audit::AuditRecord;
+use crate::config::Config;
+use crate::reject::Reject;
+use crate::track::Step;
+
+/// Seconds; from a refusal's tenth of a millisecond to a deadline's half minute.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+
+/// Everything that `/metrics` shows.
+pub struct Metrics {
+    registry: Registry,
+    caller_names: bool,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<DurationLabels, Histogram>,
+    upstream: Family<UpstreamLabels, Histogram>,
+    limited: Family<LimitLabels, Counter>,
+    swallowed: Counter,
+    /// Bytes of bodies and answers in memory.
+    pub memory: Family<MemoryLabels, Gauge>,
+    /// Version of each credential pair in use.
+    pub credential_version: Family<CredentialLabels, Gauge>,
+    /// Seconds since that version was read.
+    pub credential_age: Family<CredentialLabels, Gauge<f64, AtomicU64>>,
+    /// Whether that version is suspended after a rejection.
+    pub credential_suspended: Family<CredentialLabels, Gauge>,
+    /// What happened to connections before or beside requests.
+    pub connections: Family<ConnectionLabels, Counter>,
+    /// Open connections.
+    pub connections_open: Gauge,
+    /// Requests in progress.
+    pub requests_in_progress: Gauge,
+    /// Audit bytes that wait to be written.
+    pub audit_pending: Gauge,
+    /// Audit lines written.
+    pub audit_written: Gauge,
+    /// Audit lines lost.
+    pub audit_lost: Gauge,
+    /// Audit writes that failed.
+    pub audit_faults: Gauge,
+}
+
+/// Labels of `requests`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    service: String,
+    caller: String,
+    outcome: &'static str,
+    code: &'static str,
+}
+
+/// Labels of `request_duration`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DurationLabels {
+    service: String,
+    caller: String,
+    outcome: &'static str,
+}
+
+/// Labels of `upstream_duration`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    endpoint: String,
+}
+
+/// Labels of `limited`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    reason: &'static str,
+}
+
+/// Labels of `memory`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct MemoryLabels {
+    /// `bodies` or `answers`.
+    pub kind: &'static str,
+}
+
+/// Labels of the credential gauges.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CredentialLabels {
+    /// The name in the configuration.
+    pub credential: String,
+}
+
+/// Labels of `connections`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ConnectionLabels {
+    /// `accepted`, `refused_total`, `refused_peer`, `first_byte_timeout`, `header_timeout`,
+    /// `idle_timeout`, `tls_failed`, `bad_request_head`, `broken`.
+    pub event: &'static str,
+}
+
+impl Metrics {
+    /// Registers every metric; callers are named only when `caller_names`.
+    #[must_use]
+    pub fn new(caller_names: bool) -> Self {
+        let mut registry = Registry::with_prefix("dcams_gateway");
+        let durations = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
+        let upstream = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
+        let metrics = Self {
+            caller_names,
+            requests: Family::default(),
+            durations,
+            upstream,
+            limited: Family::default(),
+            swallowed: Counter::default(),
+            memory: Family::default(),
+            credential_version: Family::default(),
+            credential_age: Family::default(),
+            credential_suspended: Family::default(),
+            connections: Family::default(),
+            connections_open: Gauge::default(),
+            requests_in_progress: Gauge::default(),
+            audit_pending: Gauge::default(),
+            audit_written: Gauge::default(),
+            audit_lost: Gauge::default(),
+            audit_faults: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("requests", "Requests that ended, by outcome and code", metrics.requests.clone());
+        registry.register_with_unit("request_duration", "From head to end", Unit::Seconds, metrics.durations.clone());
+        registry.register_with_unit("upstream_duration", "Time spent in forward", Unit::Seconds, metrics.upstream.clone());
+        registry.register("limiter_refusals", "Requests refused by a limit, by its name", metrics.limited.clone());
+        registry.register(
+            "audit_strangers_swallowed",
+            "Refusals of strangers beyond the recorded rate",
+            metrics.swallowed.clone(),
+        );
+        registry.register_with_unit("memory", "Bodies and answers held in memory", Unit::Bytes, metrics.memory.clone());
+        registry.register("credential_version", "Version of the credentials in use", metrics.credential_version.clone());
+        registry.register_with_unit(
+            "credential_age",
+            "Since this version of the credentials was read",
+            Unit::Seconds,
+            metrics.credential_age.clone(),
+        );
+        registry.register(
+            "credential_suspended",
+            "1 while DCAMS rejects these credentials",
+            metrics.credential_suspended.clone(),
+        );
+        registry.register("connections", "Events of connections, by kind", metrics.connections.clone());
+        registry.register("connections_open", "Connections that are open", metrics.connections_open.clone());
+        registry.register("requests_in_progress", "Requests in progress", metrics.requests_in_progress.clone());
+        registry.register_with_unit("audit_pending", "Audit lines not yet written", Unit::Bytes, metrics.audit_pending.clone());
+        registry.register("audit_lines_written", "Audit lines written", metrics.audit_written.clone());
+        registry.register("audit_lines_lost", "Audit lines lost", metrics.audit_lost.clone());
+        registry.register("audit_write_faults", "Audit writes that failed", metrics.audit_faults.clone());
+        registry.register("build", "The running version", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        Self { registry, ..metrics }
+    }
+
+    /// Counts a request that ended.
+    pub fn request_ended(&self, config: &Config, record: &AuditRecord) {
+        let service = record.service.and_then(|id| config.services.get(usize::from(id.0)));
+        let service = service.map_or("", |service| &service.name).to_owned();
+        let caller = self.caller_label(config, record);
+        let outcome = record.outcome.name();
+        let code = record.reject.as_ref().map_or("", Reject::code);
+        let labels = DurationLabels { service: service.clone(), caller: caller.clone(), outcome };
+        self.durations.get_or_create(&labels).observe(seconds(record.total_us));
+        self.requests.get_or_create(&RequestLabels { service, caller, outcome, code }).inc();
+        if let Some(Reject::RateLimited(exceeded)) = record.reject {
+            self.limited.get_or_create(&LimitLabels { reason: exceeded.limit.name() }).inc();
+        }
+        if let Some(endpoint) = record.endpoint.filter(|_| record.upstream.attempts > 0)
+            && let Some(endpoint) = config.endpoints.get(usize::from(endpoint.0))
+        {
+            let labels = UpstreamLabels { endpoint: endpoint.name.to_string() };
+            let spent = record.step_us.get(Step::Forward as usize).copied().unwrap_or_default();
+            self.upstream.get_or_create(&labels).observe(seconds(u64::from(spent)));
+        }
+    }
+
+    /// Counts a stranger's refusal that was not recorded.
+    pub fn stranger_swallowed(&self) {
+        self.swallowed.inc();
+    }
+
+    /// Counts an event of a connection.
+    pub fn connection(&self, event: &'static str) {
+        self.connections.get_or_create(&ConnectionLabels { event }).inc();
+    }
+
+    /// The text exposition format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    fn caller_label(&self, config: &Config, record: &AuditRecord) -> String {
+        let Some(caller) = record.caller else { return "none".to_owned() };
+        if !self.caller_names {
+            return format!("caller-{}", caller.0);
+        }
+        config.callers.get(usize::from(caller.0)).map_or_else(String::new, |caller| caller.name.to_string())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a request are far below 2^52")]
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+fn duration_histogram() -> Histogram {
+    Histogram::new(DURATION_BUCKETS)
+}

@@ -1,0 +1,105 @@
+//! What do operators and probes see?
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::gateway::Gateway;
+
+/// Probes and scrapers at once; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 64;
+/// From one request to the next head; a probe needs no longer.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection is closed after this, so that nobody can hold all of them.
+const LIFETIME: Duration = Duration::from_secs(300);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves `/livez`, `/readyz`, `/metrics` and `/version` for ever. No identities, no secrets.
+pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let gateway = Arc::clone(&gateway);
+        tokio::spawn(async move {
+            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &gateway))));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_buf_size(8 << 10)
+                .serve_connection(TokioIo::new(stream), service);
+            // A probe that breaks off has nobody left to be told.
+            let _ = tokio::time::timeout(LIFETIME, connection).await;
+            drop(permit);
+        });
+    }
+}
+
+fn answer<B>(request: &Request<B>, gateway: &Gateway) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET is served here\n".to_owned());
+    }
+    match request.uri().path() {
+        "/livez" => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
+        "/readyz" => ready(gateway, request.uri().query() == Some("verbose")),
+        "/metrics" => {
+            gateway.refresh_gauges();
+            respond(StatusCode::OK, METRICS, gateway.metrics.render())
+        }
+        "/version" => respond(StatusCode::OK, JSON, version()),
+        _ => respond(StatusCode::NOT_FOUND, TEXT, "try /livez, /readyz, /metrics or /version\n".to_owned()),
+    }
+}
+
+/// Ready is who may be sent requests. Neither DCAMS being down nor an audit fault changes that: taking
+/// every instance out of service would help nobody.
+fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
+    let draining = gateway.draining.load(Ordering::Acquire);
+    let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let word = if draining { "draining" } else { "ready" };
+    if !verbose {
+        return respond(status, TEXT, format!("{word}\n"));
+    }
+    let audit = if gateway.writer.health().available() { "ok" } else { "unavailable" };
+    let suspended = gateway.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
+    let text = format!(
+        "{word}\naudit {audit}\ncredentials {} configured, {suspended} suspended\nrequests {} in progress\n",
+        gateway.config.credentials.len(),
+        gateway.recorder.in_progress(),
+    );
+    respond(status, TEXT, text)
+}
+
+fn version() -> String {
+    concat!("{\"name\":\"", env!("CARGO_PKG_NAME"), "\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}\n").to_owned()
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

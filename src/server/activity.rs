@@ -1,0 +1,243 @@
+//! Is anything happening on this connection, and until when may it stay?
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// What a connection may take its time for.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) first_byte: Duration,
+    pub(super) head: Duration,
+    pub(super) idle: Duration,
+}
+
+/// What a connection is doing; shared by its bytes, its requests and its watchdog. Times are
+/// milliseconds since `epoch`, 0 for never.
+pub(super) struct Activity {
+    epoch: Instant,
+    requests: AtomicUsize,
+    served: AtomicBool,
+    quiet_since: AtomicU64,
+    head_since: AtomicU64,
+    blocked_since: AtomicU64,
+    multiplexed: bool,
+}
+
+/// Why a connection must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    FirstByte,
+    Head,
+    Idle,
+    Reader,
+}
+
+impl Overdue {
+    /// The name of the event in the metrics.
+    pub(super) fn event(self) -> &'static str {
+        match self {
+            Self::FirstByte => "first_byte_timeout",
+            Self::Head => "header_timeout",
+            Self::Idle => "idle_timeout",
+            Self::Reader => "reader_timeout",
+        }
+    }
+}
+
+impl Activity {
+    /// A connection that was just accepted. On a `multiplexed` one (HTTP/2) bytes are no sign of a head.
+    pub(super) fn new(multiplexed: bool) -> Arc<Self> {
+        Arc::new(Self {
+            epoch: Instant::now(),
+            requests: AtomicUsize::new(0),
+            served: AtomicBool::new(multiplexed),
+            quiet_since: AtomicU64::new(1),
+            head_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(0),
+            multiplexed,
+        })
+    }
+
+    /// A request's head is complete; it is over when what is returned is dropped.
+    pub(super) fn request(self: &Arc<Self>) -> InProgress {
+        self.requests.fetch_add(1, Ordering::AcqRel);
+        self.served.store(true, Ordering::Release);
+        InProgress(Arc::clone(self))
+    }
+
+    /// Until when nothing needs to be done, or why the connection must end now.
+    pub(super) fn judge(&self, patience: &Patience) -> Result<Instant, Overdue> {
+        let since = |time: &AtomicU64| Some(time.load(Ordering::Acquire)).filter(|time| *time > 0);
+        let (begun, allowed, overdue) = if let Some(blocked) = since(&self.blocked_since) {
+            (blocked, patience.idle, Overdue::Reader)
+        } else if self.requests.load(Ordering::Acquire) > 0 {
+            return Ok(Instant::now() + patience.head);
+        } else if let Some(head) = since(&self.head_since) {
+            (head, patience.head, Overdue::Head)
+        } else {
+            let quiet = self.quiet_since.load(Ordering::Acquire);
+            if self.served.load(Ordering::Acquire) {
+                (quiet, patience.idle, Overdue::Idle)
+            } else {
+                (quiet, patience.first_byte, Overdue::FirstByte)
+            }
+        };
+        let until = self.epoch + Duration::from_millis(begun) + allowed;
+        if until <= Instant::now() { Err(overdue) } else { Ok(until) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn bytes_came(&self) {
+        let waiting = self.requests.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Acquire) == 0;
+        if waiting && !self.multiplexed {
+            self.head_since.store(self.now(), Ordering::Release);
+        }
+    }
+
+    fn write_ended(&self, blocked: bool) {
+        if !blocked {
+            self.blocked_since.store(0, Ordering::Release);
+        } else if self.blocked_since.load(Ordering::Acquire) == 0 {
+            self.blocked_since.store(self.now(), Ordering::Release);
+        }
+    }
+}
+
+/// A request in progress on a connection.
+pub(super) struct InProgress(Arc<Activity>);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.quiet_since.store(self.0.now(), Ordering::Release);
+        self.0.head_since.store(0, Ordering::Release);
+        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A stream whose bytes are noted.
+pub(super) struct Noted<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Noted<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            this.activity.bytes_came();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.activity.write_ended(written.is_pending());
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        this.activity.write_ended(flushed.is_pending());
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.activity.write_ended(written.is_pending());
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        first_byte: Duration::from_secs(1),
+        head: Duration::from_secs(2),
+        idle: Duration::from_secs(3),
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_ends_at_the_first_byte_deadline() {
+        let activity = Activity::new(false);
+        assert!(activity.judge(&PATIENCE).is_ok());
+        tokio::time::advance(Duration::from_millis(1_100)).await;
+        assert_eq!(activity.judge(&PATIENCE), Err(Overdue::FirstByte));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_ends_at_the_header_deadline() {
+        let activity = Activity::new(false);
+        activity.bytes_came();
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+        activity.bytes_came();
+        assert!(activity.judge(&PATIENCE).is_ok());
+        tokio::time::advance(Duration::from_millis(600)).await;
+        assert_eq!(activity.judge(&PATIENCE), Err(Overdue::Head));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_served_may_be_idle_for_longer() {
+        let activity = Activity::new(false);
+        activity.bytes_came();
+        let request = activity.request();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(activity.judge(&PATIENCE).is_ok(), "a request in progress has deadlines of its own");
+        drop(request);
+        tokio::time::advance(Duration::from_millis(2_900)).await;
+        assert!(activity.judge(&PATIENCE).is_ok());
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert_eq!(activity.judge(&PATIENCE), Err(Overdue::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_stops_reading_is_given_up() {
+        let activity = Activity::new(false);
+        let _request = activity.request();
+        activity.write_ended(true);
+        tokio::time::advance(Duration::from_millis(3_100)).await;
+        assert_eq!(activity.judge(&PATIENCE), Err(Overdue::Reader));
+        activity.write_ended(false);
+        assert!(activity.judge(&PATIENCE).is_ok());
+    }
+}

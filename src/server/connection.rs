@@ -1,0 +1,243 @@
+//! What happens on one connection, from its first byte to its last?
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower::{Service, ServiceExt};
+
+use super::activity::{Activity, InProgress, Noted, Overdue, Patience};
+use super::worker::{Accepted, Stream};
+use crate::arrival::{Arrival, Peer};
+use crate::gateway::Gateway;
+use crate::metrics::Metrics;
+use crate::stages::Reply;
+
+/// Streams at once on an HTTP/2 connection.
+const MAX_STREAMS: u32 = 64;
+/// Streams that a peer may open and reset before it is cut off (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+/// How much of an unwanted body is read, and for how long, so that closing does not reset the
+/// connection before the peer has read the refusal.
+const LINGER_BYTES: u64 = 32 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What all connections of a worker share.
+pub(super) struct Context {
+    patience: Patience,
+    max_head_bytes: usize,
+    drained: watch::Receiver<bool>,
+    metrics: Arc<Metrics>,
+}
+
+impl Context {
+    pub(super) fn new(gateway: &Gateway, drained: watch::Receiver<bool>) -> Self {
+        let data = &gateway.config.data;
+        Self {
+            patience: Patience { first_byte: data.first_byte_timeout, head: data.header_timeout, idle: data.idle_timeout },
+            max_head_bytes: data.max_head_bytes,
+            drained,
+            metrics: Arc::clone(&gateway.metrics),
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<S>(accepted: Accepted, stack: S, context: Arc<Context>)
+where
+    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    let Accepted { stream, peer, tls, entry } = accepted;
+    match (stream, tls) {
+        (Stream::Tcp(stream), None) => {
+            if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
+                serve_http1(stream, peer, stack, &context).await;
+            }
+        }
+        (Stream::Tcp(stream), Some(tls)) => {
+            let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
+            let accepting = TlsAcceptor::from(tls).accept(stream);
+            match timeout(context.patience.first_byte, accepting).await {
+                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                    serve_http2(stream, peer, stack, &context).await;
+                }
+                Ok(Ok(stream)) => serve_http1(stream, peer, stack, &context).await,
+                Ok(Err(_)) => context.metrics.connection("tls_failed"),
+                Err(_) => context.metrics.connection("first_byte_timeout"),
+            }
+        }
+        (Stream::Unix(stream), _) => {
+            if let Ok(stream) = tokio::net::UnixStream::from_std(stream) {
+                serve_http1(stream, peer, stack, &context).await;
+            }
+        }
+    }
+    drop(entry);
+}
+
+async fn serve_http1<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible> + Clone,
+{
+    let activity = Activity::new(false);
+    let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
+    // Boxed, because hyper gives the stream back only of a connection that can be moved.
+    let service = service_fn(|request| Box::pin(answer(request, peer, stack.clone(), activity.request())));
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Heads have their deadline in `Activity`, which tells an idle connection from a slow head.
+        .header_read_timeout(None)
+        .half_close(false)
+        .max_buf_size(context.max_head_bytes.max(8 << 10))
+        .serve_connection(io, service);
+    let mut drained = context.drained.clone();
+    let ended = {
+        let mut watchdog = pin!(overdue(&activity, &context.patience));
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                ended = poll_fn(|task| connection.poll_without_shutdown(task)) => break Some(ended),
+                overdue = &mut watchdog => {
+                    context.metrics.connection(overdue.event());
+                    break None;
+                }
+                _ = drained.wait_for(|drained| *drained), if !draining => {
+                    draining = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        }
+    };
+    if let Some(Err(error)) = &ended {
+        context.metrics.connection(if error.is_parse() { "bad_request_head" } else { "broken" });
+    }
+    if ended.is_some() {
+        linger(connection.into_parts().io.into_inner().into_inner()).await;
+    }
+}
+
+async fn serve_http2<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    let activity = Activity::new(true);
+    let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
+    let of_requests = Arc::clone(&activity);
+    let service = service_fn(move |request| answer(request, peer, stack.clone(), of_requests.request()));
+    let head_bytes = u32::try_from(context.max_head_bytes).unwrap_or(u32::MAX);
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(head_bytes)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .keep_alive_interval(context.patience.head)
+            .keep_alive_timeout(context.patience.head)
+            .serve_connection(io, service)
+    );
+    let mut drained = context.drained.clone();
+    let mut watchdog = pin!(overdue(&activity, &context.patience));
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if ended.is_err() {
+                    context.metrics.connection("broken");
+                }
+                return;
+            }
+            overdue = &mut watchdog => {
+                context.metrics.connection(overdue.event());
+                return;
+            }
+            _ = drained.wait_for(|drained| *drained), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// One request through the stack.
+async fn answer<S>(
+    request: Request<Incoming>,
+    peer: Peer,
+    stack: S,
+    in_progress: InProgress,
+) -> Result<Response<InProgressBody>, Infallible>
+where
+    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible>,
+{
+    let response = stack.oneshot(Arrival { request, peer }).await?;
+    Ok(response.map(|reply| InProgressBody { reply, _in_progress: in_progress }))
+}
+
+/// Ends when the connection must.
+async fn overdue(activity: &Activity, patience: &Patience) -> Overdue {
+    loop {
+        match activity.judge(patience) {
+            Ok(until) => sleep_until(until).await,
+            Err(overdue) => return overdue,
+        }
+    }
+}
+
+/// Says that no more will be sent, and reads on for a while. A socket that is closed with unread
+/// bytes resets the connection, and the peer may lose the answer it was about to read.
+async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let deadline = Instant::now() + LINGER;
+    let mut unwanted = stream.take(LINGER_BYTES);
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(Ok(1..)) = tokio::time::timeout_at(deadline, unwanted.read(&mut buffer)).await {}
+}
+
+/// A body whose request is in progress until it was handed over.
+struct InProgressBody {
+    reply: Reply,
+    _in_progress: InProgress,
+}
+
+impl Body for InProgressBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.get_mut().reply).poll_frame(task)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.reply.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.reply.size_hint()
+    }
+}

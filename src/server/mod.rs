@@ -1,0 +1,125 @@
+//! How do connections reach the stack, and how does the gateway come to its end?
+
+mod activity;
+mod certificates;
+mod connection;
+mod doors;
+mod listen;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::Listen;
+use crate::gateway::{Gateway, StartFault};
+use crate::ops;
+
+use certificates::Certificates;
+use doors::Doors;
+use listen::Listener;
+use worker::Workers;
+
+/// A gateway that serves.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    addresses: Vec<Listen>,
+    ops: Option<SocketAddr>,
+    accepting: Vec<JoinHandle<()>>,
+    workers: Workers,
+    drain: watch::Sender<bool>,
+    doors: Arc<Doors>,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request was answered and recorded.
+    Whole,
+    /// The time was up with this many requests in progress.
+    Cut(u64),
+}
+
+/// Opens all listeners and starts to serve. Nothing is served when one of them cannot be opened.
+///
+/// # Errors
+///
+/// [`StartFault`], naming the listener.
+pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
+    let data = &gateway.config.data;
+    let tls = data.tls.as_ref().map(Certificates::load).transpose()?;
+    let mut listeners = Vec::new();
+    for address in &data.listen {
+        let fault = |source| StartFault::Io { what: format!("listen on {}", listen::shown(address)), source };
+        let tls = tls.as_ref().filter(|_| matches!(address, Listen::Tcp(_)));
+        listeners.push(Listener::open(address, tls.map(Certificates::server)).map_err(fault)?);
+    }
+    let ops = match gateway.config.ops.listen {
+        Some(address) => {
+            let fault = |source| StartFault::Io { what: format!("listen on {address} (ops)"), source };
+            let listener = tokio::net::TcpListener::bind(address).await.map_err(fault)?;
+            let bound = listener.local_addr().map_err(fault)?;
+            tokio::spawn(ops::serve(listener, Arc::clone(&gateway)));
+            Some(bound)
+        }
+        None => None,
+    };
+    let (drain, drained) = watch::channel(false);
+    let doors = Arc::new(Doors::new(data.max_connections, data.max_connections_per_peer, &gateway.metrics));
+    let workers = Workers::start(&gateway, data.workers, &drained)?;
+    if let Some(tls) = tls {
+        tokio::spawn(tls.follow_files());
+    }
+    let addresses = listeners.iter().map(|listener| listener.address().clone()).collect();
+    let accepting = listeners
+        .into_iter()
+        .map(|listener| {
+            tokio::spawn(listener.accept_all(Arc::clone(&gateway), Arc::clone(&doors), workers.senders()))
+        })
+        .collect();
+    Ok(Running { gateway, addresses, ops, accepting, workers, drain, doors })
+}
+
+impl Running {
+    /// Where callers are served, with the ports that were taken for port 0.
+    #[must_use]
+    pub fn addresses(&self) -> &[Listen] {
+        &self.addresses
+    }
+
+    /// Where operators are served.
+    #[must_use]
+    pub fn ops(&self) -> Option<SocketAddr> {
+        self.ops
+    }
+
+    /// Refuses new connections, answers what is in progress within the drain limit, writes every
+    /// record, and ends the workers.
+    pub async fn drain(self) -> Drained {
+        let Self { gateway, accepting, workers, drain, doors, .. } = self;
+        gateway.draining.store(true, Ordering::Release);
+        for task in accepting {
+            task.abort();
+            // Cancelled is what it should be; the listener is closed once it is gone.
+            let _ = task.await;
+        }
+        let _ = drain.send(true);
+        let deadline = Instant::now() + gateway.config.data.drain_timeout;
+        while (gateway.recorder.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let left = gateway.recorder.in_progress();
+        // What is cut off here is recorded as its futures are dropped with their workers.
+        let joined = tokio::task::spawn_blocking(move || {
+            workers.stop();
+            gateway.writer.finish();
+        });
+        let _ = joined.await;
+        if left == 0 { Drained::Whole } else { Drained::Cut(left) }
+    }
+}

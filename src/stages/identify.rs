@@ -1,0 +1,222 @@
+//! Who is calling?
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request};
+use jiff::Timestamp;
+
+use super::Tracked;
+use crate::arrival::Peer;
+use crate::audit::IdentifiedBy;
+use crate::config::Config;
+use crate::ids::CallerId;
+use crate::reject::Reject;
+use crate::stage::Stage;
+use crate::track::{Step, Track, Tracks};
+
+/// The user id that the kernel shows for users it cannot name (a user namespace without a mapping):
+/// it could be anybody.
+const OVERFLOW_UID: u32 = 65_534;
+/// Longer than any key that `hash-key` makes.
+const MAX_KEY_BYTES: usize = 256;
+
+/// A request whose caller is known. Made only here.
+pub struct Identified<B> {
+    track: Track,
+    caller: CallerId,
+    peer: Peer,
+    request: Request<B>,
+}
+
+impl<B> Identified<B> {
+    pub(super) fn into_parts(self) -> (Track, CallerId, Peer, Request<B>) {
+        (self.track, self.caller, self.peer, self.request)
+    }
+}
+
+impl<B> Tracks for Identified<B> {
+    fn track(&self) -> &Track {
+        &self.track
+    }
+}
+
+/// Knows callers by bearer key, by user id on a unix socket, or as the anonymous caller.
+#[derive(Clone)]
+pub struct Identify(Arc<Directory>);
+
+struct Directory {
+    keys: Box<[Key]>,
+    uids: Box<[(u32, CallerId)]>,
+    anonymous: Option<CallerId>,
+}
+
+struct Key {
+    sha256: [u8; 32],
+    expires: Option<Timestamp>,
+    caller: CallerId,
+    /// Position in the caller's list.
+    index: u16,
+}
+
+impl Identify {
+    /// Knows the callers of `config`.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let callers = || (0_u16..).map(CallerId).zip(config.callers.iter());
+        let keys = callers().flat_map(|(id, caller)| {
+            (0_u16..).zip(caller.known_by.keys.iter()).map(move |(index, key)| Key {
+                sha256: key.sha256,
+                expires: key.expires,
+                caller: id,
+                index,
+            })
+        });
+        Self(Arc::new(Directory {
+            keys: keys.collect(),
+            uids: callers().filter_map(|(id, caller)| caller.known_by.uid.map(|uid| (uid, id))).collect(),
+            anonymous: callers().find(|(_, caller)| caller.known_by.anonymous).map(|(id, _)| id),
+        }))
+    }
+}
+
+impl<B> Stage<Tracked<B>> for Identify {
+    type Next = Identified<B>;
+    const STEP: Step = Step::Identify;
+
+    fn advance(&self, tracked: Tracked<B>) -> Result<Identified<B>, Reject> {
+        let found = self.0.find(tracked.request().headers(), tracked.peer());
+        let (caller, by) = found.ok_or(Reject::Unauthenticated)?;
+        let (track, peer, request) = tracked.into_parts();
+        track.note(|record| {
+            record.caller = Some(caller);
+            record.identified_by = Some(by);
+        });
+        Ok(Identified { track, caller, peer, request })
+    }
+}
+
+impl Directory {
+    /// A key that is sent decides alone: a wrong one never falls back to another identity.
+    fn find(&self, headers: &HeaderMap, peer: Peer) -> Option<(CallerId, IdentifiedBy)> {
+        if headers.contains_key(AUTHORIZATION) {
+            return self.by_key(bearer(headers)?);
+        }
+        let by_uid = match peer {
+            Peer::Unix { uid } if uid != OVERFLOW_UID => {
+                self.uids.iter().find(|(known, _)| *known == uid).map(|(_, id)| (*id, IdentifiedBy::Uid(uid)))
+            }
+            _ => None,
+        };
+        by_uid.or_else(|| self.anonymous(peer))
+    }
+
+    /// Compares with every key, in constant time each, whether or not one has matched already.
+    fn by_key(&self, key: &[u8]) -> Option<(CallerId, IdentifiedBy)> {
+        let hash = key_hash(key);
+        let mut found = None;
+        for known in &self.keys {
+            if verify_slices_are_equal(&known.sha256, &hash).is_ok() {
+                found = Some(known);
+            }
+        }
+        let valid = |known: &&Key| known.expires.is_none_or(|expires| Timestamp::now() < expires);
+        found.filter(valid).map(|known| (known.caller, IdentifiedBy::Key(known.index)))
+    }
+
+    fn anonymous(&self, peer: Peer) -> Option<(CallerId, IdentifiedBy)> {
+        let local = match peer {
+            Peer::Tcp { address, loopback_listener } => address.is_loopback() && loopback_listener,
+            Peer::Unix { uid } => uid != OVERFLOW_UID,
+        };
+        self.anonymous.filter(|_| local).map(|id| (id, IdentifiedBy::Anonymous))
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header; `None` for any other form or number.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.as_bytes();
+    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
+    let well_formed = scheme.eq_ignore_ascii_case(b"Bearer ")
+        && (1..=MAX_KEY_BYTES).contains(&token.len())
+        && token.iter().all(u8::is_ascii_graphic);
+    well_formed.then_some(token)
+}
+
+/// How a key is stored: SHA-256 of its text. The keys are 256-bit random, so no slow hash is needed.
+#[must_use]
+pub fn key_hash(key: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(digest(&SHA256, key).as_ref()) {
+        *to = *from;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use http::HeaderValue;
+
+    use super::*;
+
+    const LOOPBACK: Peer = Peer::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), loopback_listener: true };
+
+    fn directory() -> Directory {
+        let key = |text: &str, caller, expires| Key { sha256: key_hash(text.as_bytes()), expires, caller, index: 0 };
+        Directory {
+            keys: [
+                key("first", CallerId(0), None),
+                key("second", CallerId(1), None),
+                key("old", CallerId(1), Some(Timestamp::UNIX_EPOCH)),
+            ]
+            .into(),
+            uids: [(1000, CallerId(2))].into(),
+            anonymous: Some(CallerId(3)),
+        }
+    }
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_key_names_its_caller() {
+        let found = directory().find(&headers(&["bearer second"]), LOOPBACK);
+        assert_eq!(found, Some((CallerId(1), IdentifiedBy::Key(0))));
+    }
+
+    #[test]
+    fn a_wrong_key_never_falls_back_to_another_identity() {
+        let refused = [
+            &["Bearer wrong"][..],
+            &["Bearer old"],
+            &["Basic first"],
+            &["Bearer"],
+            &["Bearer "],
+            &["Bearer  first"],
+            &["Bearer first", "Bearer second"],
+            &["Bearer first", "Bearer first"],
+        ];
+        for values in refused {
+            for peer in [LOOPBACK, Peer::Unix { uid: 1000 }] {
+                assert_eq!(directory().find(&headers(values), peer), None, "{values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_key_the_uid_decides_and_then_the_anonymous_caller() {
+        let none = HeaderMap::new();
+        let found = |peer| directory().find(&none, peer);
+        assert_eq!(found(Peer::Unix { uid: 1000 }), Some((CallerId(2), IdentifiedBy::Uid(1000))));
+        assert_eq!(found(LOOPBACK), Some((CallerId(3), IdentifiedBy::Anonymous)));
+        assert_eq!(found(Peer::Unix { uid: OVERFLOW_UID }), None);
+        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(found(Peer::Tcp { address, loopback_listener: true }), None);
+    }
+}

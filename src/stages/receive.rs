@@ -1,0 +1,261 @@
+//! Is the whole body here, in time, within its budget?
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
+use tower::{Layer, Service};
+
+use super::Admitted;
+use crate::budget::{Budget, Reservation};
+use crate::config::Config;
+use crate::ids::{CallerId, EndpointId};
+use crate::limits::Slot;
+use crate::reject::{Exceeded, Limit, Reject};
+use crate::track::{Step, Track, Tracks};
+
+/// A request whose body has arrived whole. Made only here.
+pub struct Received {
+    track: Track,
+    caller: CallerId,
+    endpoint: EndpointId,
+    hold: Hold,
+    body: Bytes,
+}
+
+/// The slot and the bytes in memory that a request holds until it is over.
+pub struct Hold {
+    slot: Slot,
+    _of_caller: Reservation,
+    _of_all: Reservation,
+}
+
+impl Hold {
+    /// Gives the bytes back and keeps the slot, for the answer.
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
+    }
+}
+
+impl Received {
+    pub(super) fn into_parts(self) -> (Track, CallerId, EndpointId, Hold, Bytes) {
+        (self.track, self.caller, self.endpoint, self.hold, self.body)
+    }
+}
+
+impl Tracks for Received {
+    fn track(&self) -> &Track {
+        &self.track
+    }
+}
+
+/// Puts [`Receive`] into the stack.
+#[derive(Clone)]
+pub struct ReceiveLayer(Arc<Rules>);
+
+/// What a body may cost; shared by all requests.
+struct Rules {
+    config: Arc<Config>,
+    all: Budget,
+    /// Per caller: the budget, and the largest body that any of the caller's services takes.
+    callers: Box<[(Budget, u64)]>,
+}
+
+impl ReceiveLayer {
+    /// Receives within the limits of `config`; all bodies together within `all`.
+    #[must_use]
+    pub fn new(config: Arc<Config>, all: Budget) -> Self {
+        let largest = |services: &[crate::ids::ServiceId]| {
+            let limits = services.iter().filter_map(|id| config.services.get(usize::from(id.0)));
+            limits.map(|service| service.body_limit_bytes).max().unwrap_or(0)
+        };
+        let callers = config
+            .callers
+            .iter()
+            .map(|caller| (Budget::new(caller.max_body_bytes, None), largest(&caller.services)))
+            .collect();
+        Self(Arc::new(Rules { all, callers, config }))
+    }
+}
+
+impl<Inner> Layer<Inner> for ReceiveLayer {
+    type Service = Receive<Inner>;
+
+    fn layer(&self, inner: Inner) -> Receive<Inner> {
+        Receive { rules: Arc::clone(&self.0), inner }
+    }
+}
+
+/// Collects a body as it arrives, reserving its bytes as they come and never for a mere promise.
+#[derive(Clone)]
+pub struct Receive<Inner> {
+    rules: Arc<Rules>,
+    inner: Inner,
+}
+
+impl<B, Inner> Service<Admitted<B>> for Receive<Inner>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    Inner: Service<Received, Error = Reject> + Clone + Send + 'static,
+    Inner::Future: Send,
+{
+    type Response = Inner::Response;
+    type Error = Reject;
+    type Future = Pin<Box<dyn Future<Output = Result<Inner::Response, Reject>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Reject>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
+        let rules = Arc::clone(&self.rules);
+        // The service that was polled ready must be the one that is called.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        Box::pin(async move {
+            let received = rules.receive(admitted).await?;
+            received.track.lap(Step::Receive);
+            inner.call(received).await
+        })
+    }
+}
+
+impl Rules {
+    async fn receive<B>(&self, admitted: Admitted<B>) -> Result<Received, Reject>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let (track, caller, endpoint, slot, body) = admitted.into_parts();
+        let (budget, limit_bytes) = self.callers.get(usize::from(caller.0)).ok_or(Reject::Internal)?;
+        let mut collecting = Collecting {
+            rules: self,
+            limit_bytes: *limit_bytes,
+            caller_limit: budget.limit(),
+            of_caller: budget.reserve_none(),
+            of_all: self.all.reserve_none(),
+            begun: Instant::now(),
+            buffer: Buffer::Empty,
+        };
+        let collected = collecting.collect(body).await;
+        track.note(|record| record.received_bytes = collecting.buffer.len() as u64);
+        collected?;
+        let hold = Hold { slot, _of_caller: collecting.of_caller, _of_all: collecting.of_all };
+        Ok(Received { track, caller, endpoint, hold, body: collecting.buffer.into_bytes() })
+    }
+}
+
+/// A body of which a part is here.
+struct Collecting<'a> {
+    rules: &'a Rules,
+    limit_bytes: u64,
+    caller_limit: u64,
+    of_caller: Reservation,
+    of_all: Reservation,
+    begun: Instant,
+    buffer: Buffer,
+}
+
+impl Collecting<'_> {
+    async fn collect<B: Body<Data = Bytes>>(&mut self, body: B) -> Result<(), Reject> {
+        let promised = body.size_hint();
+        if promised.lower() > self.limit_bytes {
+            return Err(self.too_large());
+        }
+        let promised = promised.exact().and_then(|bytes| usize::try_from(bytes).ok());
+        tokio::pin!(body);
+        loop {
+            let frame = timeout_at(self.deadline(), body.frame()).await.map_err(|_| Reject::BodyTimeout)?;
+            // A body that breaks off has no caller left to answer; if it has, its framing is wrong.
+            let Some(frame) = frame.transpose().map_err(|_| Reject::BadRequest)? else { return Ok(()) };
+            if let Ok(chunk) = frame.into_data() {
+                self.take(chunk, promised).await?;
+            }
+        }
+    }
+
+    /// The total deadline, or the instant at which this many bytes become too few, whichever is first.
+    fn deadline(&self) -> Instant {
+        let data = &self.rules.config.data;
+        let rate = data.min_body_rate_bytes_per_s.max(1);
+        let earned = Duration::from_millis((self.buffer.len() as u64).saturating_mul(1_000) / rate);
+        let slowest = data.min_body_rate_grace.saturating_add(earned);
+        self.begun + slowest.min(data.body_timeout)
+    }
+
+    async fn take(&mut self, chunk: Bytes, promised: Option<usize>) -> Result<(), Reject> {
+        let (bytes, patience) = (chunk.len() as u64, self.rules.config.data.budget_wait);
+        if self.buffer.len() as u64 + bytes > self.limit_bytes {
+            return Err(self.too_large());
+        }
+        let of_caller = self.of_caller.grow(bytes, patience).await;
+        of_caller.map_err(|_| {
+            Reject::RateLimited(Exceeded {
+                limit: Limit::CallerBytes,
+                quota: self.caller_limit,
+                window_s: 0,
+                retry_after_s: 1,
+            })
+        })?;
+        self.of_all.grow(bytes, patience).await.map_err(|_| Reject::Overloaded)?;
+        self.buffer.push(chunk, promised);
+        Ok(())
+    }
+
+    fn too_large(&self) -> Reject {
+        Reject::BodyTooLarge { limit_bytes: self.limit_bytes }
+    }
+}
+
+/// The bytes so far. A body that came in one piece is never copied.
+enum Buffer {
+    Empty,
+    One(Bytes),
+    Many(Vec<u8>),
+}
+
+impl Buffer {
+    fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes, promised: Option<usize>) {
+        *self = match std::mem::replace(self, Self::Empty) {
+            Self::Empty => Self::One(chunk),
+            Self::One(first) => {
+                let together = first.len() + chunk.len();
+                // Room for what was promised costs addresses, not memory, until it is written to.
+                let mut bytes = Vec::with_capacity(promised.unwrap_or(together).max(together));
+                bytes.extend_from_slice(&first);
+                bytes.extend_from_slice(&chunk);
+                Self::Many(bytes)
+            }
+            Self::Many(mut bytes) => {
+                let together = bytes.len() + chunk.len();
+                if together > bytes.capacity() {
+                    // By a quarter, not by doubling: a body may cost half of its size on top.
+                    bytes.reserve_exact(chunk.len().max(bytes.len() / 4));
+                }
+                bytes.extend_from_slice(&chunk);
+                Self::Many(bytes)
+            }
+        };
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Empty => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => Bytes::from(bytes),
+        }
+    }
+}

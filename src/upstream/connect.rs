@@ -1,0 +1,215 @@
+//! How does a connection to the upstream come about?
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, Socket};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::exchange::Outgoing;
+use crate::config::{HttpVersion, UpstreamUrl};
+use crate::reject::Reject;
+
+/// The flow-control windows of HTTP/2. With the standard 64 KiB a 5 MB answer over 20 ms takes
+/// dozens of round trips.
+const WINDOW_BYTES: u32 = 16 << 20;
+
+/// Opens connections of one kind.
+pub struct Connector {
+    tls: Arc<ClientConfig>,
+    http: HttpVersion,
+    timeout: Duration,
+}
+
+/// An open connection, ready for a request.
+pub enum Connection {
+    /// One request at a time; the socket shows whether bytes came while it was idle.
+    Http1 {
+        /// hyper's end of it.
+        sender: http1::SendRequest<Outgoing>,
+        /// A second handle on the socket, to look at what has not been read.
+        socket: Socket,
+    },
+    /// Many requests at a time.
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+impl Connector {
+    /// Connects with `tls`, speaks `http`, and gives up after `timeout`.
+    #[must_use]
+    pub fn new(tls: Arc<ClientConfig>, http: HttpVersion, timeout: Duration) -> Self {
+        Self { tls, http, timeout }
+    }
+
+    /// Connects to `url`; TCP, TLS and the HTTP handshake together take at most the timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject::UpstreamUnreachable`], [`Reject::UpstreamTls`], or [`Reject::Internal`] when this
+    /// process is out of descriptors. Nothing of a request has been sent.
+    pub async fn connect(&self, url: &UpstreamUrl) -> Result<Connection, Reject> {
+        let connecting = async {
+            let (stream, socket) = self.open(url).await?;
+            self.handshake(stream, socket).await
+        };
+        tokio::time::timeout(self.timeout, connecting).await.unwrap_or(Err(Reject::UpstreamUnreachable))
+    }
+
+    async fn open(&self, url: &UpstreamUrl) -> Result<(Stream, Socket), Reject> {
+        let tcp = TcpStream::connect((&*url.host, url.port)).await.map_err(|error| unreachable(&error))?;
+        tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
+        let socket = SockRef::from(&tcp).try_clone().map_err(|error| unreachable(&error))?;
+        if !url.tls {
+            return Ok((Stream::Plain(tcp), socket));
+        }
+        let name = ServerName::try_from(url.host.to_string()).map_err(|_| Reject::UpstreamTls)?;
+        let connected = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await;
+        let tls = connected.map_err(|error| {
+            // rustls reports its own errors as InvalidData; anything else is the connection's.
+            if error.kind() == io::ErrorKind::InvalidData { Reject::UpstreamTls } else { unreachable(&error) }
+        })?;
+        Ok((Stream::Tls(Box::new(tls)), socket))
+    }
+
+    async fn handshake(&self, stream: Stream, socket: Socket) -> Result<Connection, Reject> {
+        let io = TokioIo::new(stream);
+        match self.http {
+            HttpVersion::Http1 => {
+                let handshake = http1::Builder::new().max_headers(64).max_buf_size(64 << 10).handshake(io).await;
+                let (sender, connection) = handshake.map_err(|_| Reject::UpstreamUnreachable)?;
+                tokio::spawn(connection);
+                Ok(Connection::Http1 { sender, socket })
+            }
+            HttpVersion::Http2 => {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder
+                    .timer(TokioTimer::new())
+                    .initial_stream_window_size(WINDOW_BYTES)
+                    .initial_connection_window_size(WINDOW_BYTES)
+                    .max_header_list_size(64 << 10)
+                    .keep_alive_interval(Duration::from_secs(20))
+                    .keep_alive_timeout(Duration::from_secs(10));
+                let (sender, connection) = builder.handshake(io).await.map_err(|_| Reject::UpstreamUnreachable)?;
+                tokio::spawn(connection);
+                Ok(Connection::Http2(sender))
+            }
+        }
+    }
+}
+
+/// Whether a connection to `url` comes about; for `check`.
+///
+/// # Errors
+///
+/// As [`Connector::connect`].
+pub async fn probe(connector: &Connector, url: &UpstreamUrl) -> Result<(), Reject> {
+    connector.connect(url).await.map(drop)
+}
+
+/// Out of descriptors is our fault and not the upstream's.
+fn unreachable(error: &io::Error) -> Reject {
+    let ours = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+    if error.raw_os_error().is_some_and(|code| ours.contains(&code)) {
+        tracing::error!("out of file descriptors: no connection to the upstream can be opened");
+        return Reject::Internal;
+    }
+    Reject::UpstreamUnreachable
+}
+
+impl Connection {
+    /// Whether a connection that was idle may serve another request: it is open, and the peer has
+    /// sent nothing since. Bytes that nobody asked for could be a late answer to somebody else's
+    /// request.
+    pub fn is_reusable(&self) -> bool {
+        match self {
+            Self::Http1 { sender, socket } => sender.is_ready() && is_silent(socket),
+            Self::Http2(sender) => !sender.is_closed(),
+        }
+    }
+
+    /// Sends a request. The error says whether the request is untouched and can be sent elsewhere.
+    pub async fn send(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Outgoing>>> {
+        match self {
+            Self::Http1 { sender, .. } => sender.try_send_request(request).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+}
+
+/// Asks the kernel and not the runtime, which learns of new bytes only when it next waits.
+fn is_silent(socket: &Socket) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    matches!(socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Plain TCP (to loopback, by an explicit setting) or TLS.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}

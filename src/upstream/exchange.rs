@@ -1,0 +1,221 @@
+//! What becomes of one request and its answer on the wire?
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::{Connection, Connector};
+use super::pool::Pool;
+use crate::budget::{Budget, Reservation};
+use crate::config::{Config, Endpoint, HttpVersion};
+use crate::ids::{CallerId, EndpointId};
+use crate::reject::{Fate, Reject};
+
+/// More stale connections than this are not tried; the next one is fresh.
+const MAX_REUSED: u8 = 2;
+
+/// Sends requests to the endpoints of one configuration.
+pub struct Client {
+    config: Arc<Config>,
+    connector: Connector,
+    pool: Pool,
+    answers: Budget,
+}
+
+/// One request to send.
+pub struct Exchange {
+    /// Whose connections may be used.
+    pub caller: CallerId,
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// The body.
+    pub parts: [Bytes; 2],
+    /// Until when the whole answer must be here.
+    pub deadline: Instant,
+    /// What a failure after the first byte means.
+    pub fate: Fate,
+    /// Counts body bytes handed to a connection.
+    pub sent: Arc<AtomicU64>,
+}
+
+/// An answer as it came, whole.
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// The room it takes.
+    pub reservation: Reservation,
+}
+
+impl Client {
+    /// Sends through `connector`; holds answers within `answers`.
+    #[must_use]
+    pub fn new(config: Arc<Config>, connector: Connector, answers: Budget) -> Self {
+        Self { pool: Pool::new(&config), config, connector, answers }
+    }
+
+    /// Sends `exchange` once and reads its answer. A connection that turns out to be closed before a
+    /// byte was written to it is no attempt: the request goes to another.
+    ///
+    /// # Errors
+    ///
+    /// The refusals that mean a failure beyond the gateway.
+    pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Reject> {
+        let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0)).ok_or(Reject::Internal)?;
+        let timed_out = Reject::UpstreamTimeout(exchange.fate);
+        let (mut connection, response) =
+            timeout_at(exchange.deadline, self.send(&exchange, endpoint)).await.map_err(|_| timed_out)??;
+        let answered = timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
+        if let Connection::Http1 { sender, .. } = &mut connection {
+            // hyper marks the connection idle when it has seen the end of the answer.
+            let ready = timeout_at(exchange.deadline, sender.ready()).await;
+            if !matches!(ready, Ok(Ok(()))) {
+                return Ok(answered);
+            }
+        }
+        self.pool.put(exchange.caller, exchange.endpoint, connection);
+        Ok(answered)
+    }
+
+    /// Closes idle connections for as long as the client lives.
+    pub async fn sweep(self: Arc<Self>) {
+        let pause = (self.config.upstream.idle_timeout / 2).max(Duration::from_secs(1));
+        let client = Arc::downgrade(&self);
+        drop(self);
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(client) = client.upgrade() else { return };
+            client.pool.sweep();
+        }
+    }
+
+    async fn send(
+        &self,
+        exchange: &Exchange,
+        endpoint: &Endpoint,
+    ) -> Result<(Connection, Response<Incoming>), Reject> {
+        let mut request = self.request(exchange, endpoint)?;
+        let mut reused = 0;
+        loop {
+            let idle = if reused < MAX_REUSED { self.pool.take(exchange.caller, exchange.endpoint) } else { None };
+            let was_idle = idle.is_some();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => self.connector.connect(&endpoint.url).await?,
+            };
+            match connection.send(request).await {
+                Ok(response) => return Ok((connection, response)),
+                Err(mut error) => match error.take_message() {
+                    // Not a byte of it was written.
+                    Some(untouched) if was_idle => {
+                        reused += 1;
+                        request = untouched;
+                    }
+                    Some(_) => return Err(Reject::UpstreamUnreachable),
+                    None => return Err(failure(error.error(), exchange.fate)),
+                },
+            }
+        }
+    }
+
+    /// The head is made of configuration alone: nothing of the caller's reaches it.
+    fn request(&self, exchange: &Exchange, endpoint: &Endpoint) -> Result<Request<Outgoing>, Reject> {
+        let url = &endpoint.url;
+        let http2 = self.config.upstream.http == HttpVersion::Http2;
+        let uri = if http2 {
+            let scheme = if url.tls { "https" } else { "http" };
+            Uri::builder().scheme(scheme).authority(&*url.authority).path_and_query(&*url.path).build()
+        } else {
+            Uri::builder().path_and_query(&*url.path).build()
+        };
+        let body = Outgoing { parts: exchange.parts.clone(), sent: Arc::clone(&exchange.sent) };
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.map_err(|_| Reject::Internal)?;
+        *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        let headers = request.headers_mut();
+        if !http2 {
+            headers.insert(HOST, HeaderValue::from_str(&url.authority).map_err(|_| Reject::Internal)?);
+        }
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("dcams-gateway/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Ok(request)
+    }
+
+    async fn read(&self, response: Response<Incoming>, exchange: &Exchange) -> Result<Answered, Reject> {
+        let (head, mut body) = response.into_parts();
+        let limit = self.config.upstream.answer_limit_bytes;
+        let promised = body.size_hint().exact().filter(|bytes| *bytes <= limit);
+        if body.size_hint().lower() > limit {
+            return Err(Reject::UpstreamInvalid(exchange.fate));
+        }
+        let mut reservation = self.answers.reserve_none();
+        let mut bytes = Vec::with_capacity(promised.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0));
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
+            let Ok(chunk) = frame.into_data() else { continue };
+            if bytes.len() as u64 + chunk.len() as u64 > limit {
+                return Err(Reject::UpstreamInvalid(exchange.fate));
+            }
+            // Waits as long as the exchange may last: an answer that is here cannot be asked for again.
+            let patience = exchange.deadline.saturating_duration_since(Instant::now());
+            let room = reservation.grow(chunk.len() as u64, patience).await;
+            room.map_err(|_| Reject::UpstreamTimeout(exchange.fate))?;
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Answered { status: head.status, headers: head.headers, body: Bytes::from(bytes), reservation })
+    }
+}
+
+/// What hyper's error means. Its text is never used: it may quote the answer.
+fn failure(error: &hyper::Error, fate: Fate) -> Reject {
+    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+        Reject::UpstreamInvalid(fate)
+    } else {
+        Reject::UpstreamTruncated(fate)
+    }
+}
+
+/// The two slices of a sealed request, as a body.
+pub struct Outgoing {
+    parts: [Bytes; 2],
+    sent: Arc<AtomicU64>,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let next = this.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
+        Poll::Ready(next.map(|part| {
+            this.sent.fetch_add(part.len() as u64, Ordering::Relaxed);
+            Ok(Frame::data(part))
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.iter().all(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
+    }
+}

@@ -1,0 +1,12 @@
+//! How is DCAMS spoken to, and which of its answers is believed?
+
+mod answer;
+mod connect;
+mod exchange;
+mod needles;
+mod pool;
+
+pub use answer::{Judged, allowed_headers, judge};
+pub use connect::{Connector, probe};
+pub use exchange::{Answered, Client, Exchange, Outgoing};
+pub use needles::Needles;
