@@ -17,7 +17,9 @@ fail() {
 # Writes a request of service $2 to the file of step $1; $3 is the target, $4 and $5 are its images.
 body() {
     {
-        printf '{"service":"%s","reference":"888888812","target":{%s' "$2" "$3"
+        printf '{"service":"%s",' "$2"
+        [ "$2" != createOrUpdateCustomer ] || printf '"reference":"888888812",'
+        printf '"target":{%s' "$3"
         if [ -n "${4-}" ]; then
             printf ',"documents":{"front":"'
             base64 -w0 "$DCAMS_IMAGES/$4"

@@ -62,7 +62,8 @@ function post(array $body): array
 
 function step(string $name, string $service, array $target, array $wanted = []): array
 {
-    $answer = post(['service' => $service, 'reference' => '888888812', 'target' => $target]);
+    $reference = $service === 'createOrUpdateCustomer' ? ['reference' => '888888812'] : [];
+    $answer = post(['service' => $service] + $reference + ['target' => $target]);
     if ($answer['status'] !== 200 || ($answer['body']['result'] ?? '') !== 'Success') {
         fail($name, $answer['status'] . ' ' . substr(json_encode($answer['body']), 0, 300));
     }

@@ -31,7 +31,8 @@ export async function walk(client, post, connections, most = 1) {
   const [photo, scan] = [image('phone-photo.jpg'), image('scan.png')];
 
   const step = async (name, service, target, wanted = {}) => {
-    const answer = await post({ service, reference: '888888812', target });
+    const reference = service === 'createOrUpdateCustomer' ? { reference: '888888812' } : {};
+    const answer = await post({ service, ...reference, target });
     if (answer.status !== 200 || answer.body.result !== 'Success') {
       fail(name, `${answer.status} ${JSON.stringify(answer.body).slice(0, 300)}`);
     }
