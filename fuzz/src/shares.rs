@@ -24,7 +24,7 @@ impl<const FATES: usize> Shares<FATES> {
     pub fn count(&self, fate: usize) {
         self.counts[fate].fetch_add(1, Relaxed);
         let inputs = self.inputs.fetch_add(1, Relaxed) + 1;
-        if inputs.is_multiple_of(EVERY) || (inputs < EVERY && inputs >= 1024 && inputs.is_power_of_two()) {
+        if inputs.is_multiple_of(EVERY) || ((1024..EVERY).contains(&inputs) && inputs.is_power_of_two()) {
             self.report(inputs);
         }
     }
