@@ -1,0 +1,159 @@
+//! Is what became of a body right, whatever the body? Shared with the fuzz targets.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use dcams_gateway::json::{Caps, Document, Escapes, Kind, Malformed, Node, Text, parse};
+use dcams_gateway::secret::Secret;
+use dcams_gateway::splice::{Prefix, splice};
+
+use super::reader::{Read, Shape, Wins, read};
+
+/// Secrets that need every kind of escaping.
+pub const USER: &str = "api\"user\\/\u{1}";
+/// See [`USER`].
+pub const PASS: &str = "pä55\u{7f}\n\u{1F511}\u{2028}\"}";
+
+/// Caps that small bodies can exceed.
+pub const CAPS: Caps = Caps { depth: 6, nodes: 40, members: 12, name_bytes: 24, string_bytes: 150 };
+
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// `parse` refused it.
+    Refused(Malformed),
+    /// It names credentials.
+    NamesCredentials,
+    /// It would be sent.
+    Sent,
+}
+
+static PREFIX: LazyLock<Prefix> = LazyLock::new(|| {
+    let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
+    Prefix::new(&secret(USER), &secret(PASS)).unwrap()
+});
+
+/// Parses and splices `body`, and panics where the outcome is not what the rules demand.
+pub fn judge(body: &[u8]) -> Fate {
+    let by_serde = accepted_by_serde(body);
+    match parse(Bytes::copy_from_slice(body), &CAPS) {
+        Err(malformed) => {
+            if let Some((text, value)) = by_serde {
+                assert_refused_for_a_reason(text, &value, malformed);
+            }
+            Fate::Refused(malformed)
+        }
+        Ok(document) => {
+            let (text, value) = by_serde.expect("accepted what serde_json refuses");
+            assert_read_alike(text, &document);
+            if document.names_credentials() {
+                return Fate::NamesCredentials;
+            }
+            assert_sends_the_callers_own(text, value, &document);
+            Fate::Sent
+        }
+    }
+}
+
+/// The bytes that would be sent for `body`; `None` where it is refused.
+pub fn sent(body: &[u8]) -> Option<Vec<u8>> {
+    let document = parse(Bytes::copy_from_slice(body), &CAPS).ok()?;
+    (!document.names_credentials()).then(|| splice(&PREFIX, &document).concat())
+}
+
+#[expect(clippy::disallowed_methods, reason = "serde_json is the measure here")]
+fn accepted_by_serde(body: &[u8]) -> Option<(&str, serde_json::Value)> {
+    let value = serde_json::from_slice(body).ok()?;
+    Some((std::str::from_utf8(body).expect("serde_json accepts UTF-8 only"), value))
+}
+
+/// Stricter than `serde_json` only by the documented rules, and each refusal says which.
+fn assert_refused_for_a_reason(text: &str, value: &serde_json::Value, malformed: Malformed) {
+    let (_, shape) = read(text, Wins::Last);
+    let beyond = exceeds_caps(&shape);
+    match malformed {
+        Malformed::Duplicate { .. } => assert!(shape.has_duplicates, "no duplicates: {text}"),
+        Malformed::TooComplex { .. } => assert!(beyond, "within the caps: {text}"),
+        Malformed::Syntax { .. } => {
+            assert!(!value.is_object() || shape.has_huge_number, "valid: {text}");
+        }
+    }
+}
+
+fn exceeds_caps(shape: &Shape) -> bool {
+    shape.depth > usize::from(CAPS.depth)
+        || shape.nodes > CAPS.nodes as usize
+        || shape.members > CAPS.members as usize
+        || shape.name_bytes > CAPS.name_bytes as usize
+        || shape.string_bytes > CAPS.string_bytes as usize
+}
+
+/// The document's nodes say what an independent reader reads, whichever of equal names it prefers.
+fn assert_read_alike(text: &str, document: &Document) {
+    let (last, shape) = read(text, Wins::Last);
+    let (first, _) = read(text, Wins::First);
+    assert!(!exceeds_caps(&shape), "beyond the caps: {text}");
+    assert!(!shape.has_duplicates && first == last, "duplicates: {text}");
+    assert_eq!(read_node(document.root()), last);
+}
+
+/// What is sent reads as the caller's own members plus exactly our two.
+fn assert_sends_the_callers_own(text: &str, value: serde_json::Value, document: &Document) {
+    let sent = splice(&PREFIX, document).concat();
+    let (sent_text, sent_value) = accepted_by_serde(&sent).expect("serde_json refuses what is sent");
+
+    let serde_json::Value::Object(mut expected) = value else { panic!("accepted a root that is no object") };
+    for (name, secret) in [("user", USER), ("pass", PASS)] {
+        assert!(expected.insert(name.to_owned(), secret.into()).is_none(), "the caller names {name}: {text}");
+    }
+    assert_eq!(sent_value, serde_json::Value::Object(expected));
+
+    for wins in [Wins::First, Wins::Last] {
+        let (Read::Object(mut expected), _) = read(text, wins) else { panic!("no object") };
+        for (name, secret) in [("user", USER), ("pass", PASS)] {
+            expected.insert(name.to_owned(), Read::String(secret.to_owned()));
+        }
+        let (sent, shape) = read(sent_text, wins);
+        assert_eq!(sent, Read::Object(expected));
+        assert!(!shape.has_duplicates, "duplicates sent: {text}");
+    }
+}
+
+fn read_node(node: Node<'_>) -> Read {
+    match node.kind() {
+        Kind::Null => Read::Null,
+        Kind::Bool => Read::Bool(node.boolean().unwrap()),
+        Kind::Number => Read::Number(node.number_text().unwrap().to_owned()),
+        Kind::String => Read::String(read_text(node.text().unwrap())),
+        Kind::Array => {
+            assert_eq!(node.len(), node.elements().count());
+            Read::Array(node.elements().map(read_node).collect())
+        }
+        Kind::Object => {
+            assert_eq!(node.len(), node.members().count());
+            for (name, value) in node.members() {
+                let found = node.member(&name.unescape()).map(|member| member.index());
+                assert_eq!(found, Some(value.index()));
+            }
+            Read::Object(node.members().map(|(name, value)| (read_text(name), read_node(value))).collect())
+        }
+    }
+}
+
+/// The unescaped text, after every measure of it was checked against it.
+fn read_text(text: Text<'_>) -> String {
+    let read = text.unescape().into_owned();
+    let written = std::str::from_utf8(text.raw()).unwrap();
+    assert_eq!(text.unescaped_len(), read.len());
+    assert_eq!(text.char_count(), read.chars().count());
+    assert_eq!(text.is_ascii(), read.is_ascii());
+    assert!(text.equals(&read) && text.equals_text(text));
+    assert_eq!(text.equals(written), read == written);
+    let solidi = written.matches("\\/").count();
+    match text.escapes() {
+        Escapes::None => assert!(!written.contains('\\') && text.escape_count() == 0),
+        Escapes::Solidus => assert!(solidi == written.matches('\\').count() && text.escape_count() == solidi),
+        Escapes::Any => assert!(written.matches('\\').count() > 0 && text.escape_count() > 0),
+    }
+    read
+}
