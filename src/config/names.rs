@@ -31,7 +31,7 @@ impl Text for Name {
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
         match is_name(text) {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a usable name").remedy(NAME_RULE)),
+            false => Err(Wrong::new("is not a usable name")),
         }
     }
 

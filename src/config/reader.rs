@@ -267,6 +267,10 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 fn lower_first(text: &str) -> String {
+    // "SHA-256" stays as it is.
+    if !text.chars().nth(1).is_some_and(char::is_lowercase) {
+        return text.to_owned();
+    }
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
@@ -387,7 +391,12 @@ impl<T: Written> Written for Named<T> {
         for entry in written {
             let path = join(key, &entry.key);
             if !is_name(&entry.key) {
-                findings.error(&path, &entry.key_place, "is not a usable name", NAME_RULE);
+                findings.error(
+                    &path,
+                    &entry.key_place,
+                    "is not a usable name",
+                    &format!("write {NAME_RULE}"),
+                );
             }
             let value = T::read(&entry.node, &path, limits, findings);
             let spot = Spot { key: path.into(), place: entry.key_place.clone() };
@@ -415,7 +424,7 @@ impl<T: Written> Written for Named<T> {
 }
 
 /// What a name is made of.
-pub(super) const NAME_RULE: &str = "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -";
+pub(super) const NAME_RULE: &str = "a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -";
 
 pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())

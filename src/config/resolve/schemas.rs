@@ -39,9 +39,12 @@ impl Schemas {
     pub(super) fn schema(&mut self, name: &str, spot: &Spot, findings: &mut Findings) -> Option<Arc<Schema>> {
         if !self.files.contains_key(name) {
             let names: Vec<_> = self.files.keys().map(String::as_str).collect();
-            let remedy = match nearest(name, names.iter().copied()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("provide the file; there are {}", listed(&names)),
+            let remedy = match (nearest(name, names.iter().copied()), &self.folder) {
+                (Some(near), _) => format!("did you mean {near:?}?"),
+                (None, Some(_)) => format!("put it there; what is there: {}", listed(&names)),
+                (None, None) => {
+                    format!("name a folder that has it as `schemas_dir`; built in are {}", listed(&names))
+                }
             };
             findings.error_at(spot, &format!("the schema file {} does not exist", self.path(name)), &remedy);
             return None;
