@@ -17,7 +17,8 @@ pub enum Fault {
     None,
     /// `latency:50ms`: waits before it answers.
     Latency(Duration),
-    /// `hang-on-accept`: accepts a TCP connection, then says nothing, not even TLS.
+    /// `hang-on-accept`: accepts a TCP connection, then says nothing, not even TLS; on one already open, as
+    /// `hang-before-read`.
     HangOnAccept,
     /// `hang-before-read`: reads the head, never the body, and never answers.
     HangBeforeRead,
