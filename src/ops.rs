@@ -42,7 +42,8 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
         };
         let gateway = Arc::clone(&gateway);
         tokio::spawn(async move {
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &gateway))));
+            let service =
+                service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &gateway))));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -81,7 +82,8 @@ fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
         return respond(status, TEXT, format!("{word}\n"));
     }
     let audit = if gateway.writer.health().available() { "ok" } else { "unavailable" };
-    let suspended = gateway.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
+    let suspended =
+        gateway.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
     let text = format!(
         "{word}\naudit {audit}\ncredentials {} configured, {suspended} suspended\nrequests {} in progress\n",
         gateway.config.credentials.len(),
@@ -91,7 +93,8 @@ fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
 }
 
 fn version() -> String {
-    concat!("{\"name\":\"", env!("CARGO_PKG_NAME"), "\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}\n").to_owned()
+    concat!("{\"name\":\"", env!("CARGO_PKG_NAME"), "\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}\n")
+        .to_owned()
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

@@ -60,7 +60,10 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
 fn warn_of_anonymous(loaded: &Loaded) {
     for caller in loaded.config.callers.iter().filter(|caller| caller.known_by.anonymous) {
         let name = &*caller.name;
-        tracing::warn!(caller = name, "every local process is this caller without a key: for first steps only");
+        tracing::warn!(
+            caller = name,
+            "every local process is this caller without a key: for first steps only"
+        );
     }
 }
 

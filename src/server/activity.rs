@@ -98,7 +98,8 @@ impl Activity {
     }
 
     fn bytes_came(&self) {
-        let waiting = self.requests.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Acquire) == 0;
+        let waiting =
+            self.requests.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Acquire) == 0;
         if waiting && !self.multiplexed {
             self.head_since.store(self.now(), Ordering::Release);
         }
@@ -141,7 +142,11 @@ impl<S> Noted<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;

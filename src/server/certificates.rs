@@ -92,7 +92,9 @@ impl Certificates {
                 self.shown.0.store(Arc::new(certified));
                 tracing::info!("the listener's certificate was renewed");
             }
-            Err(fault) => tracing::error!(%fault, "the listener's new certificate is not usable: the old one stays"),
+            Err(fault) => {
+                tracing::error!(%fault, "the listener's new certificate is not usable: the old one stays")
+            }
         }
     }
 }

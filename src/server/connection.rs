@@ -48,7 +48,11 @@ impl Context {
     pub(super) fn new(gateway: &Gateway, drained: watch::Receiver<bool>) -> Self {
         let data = &gateway.config.data;
         Self {
-            patience: Patience { first_byte: data.first_byte_timeout, head: data.header_timeout, idle: data.idle_timeout },
+            patience: Patience {
+                first_byte: data.first_byte_timeout,
+                head: data.header_timeout,
+                idle: data.idle_timeout,
+            },
             max_head_bytes: data.max_head_bytes,
             drained,
             metrics: Arc::clone(&gateway.metrics),

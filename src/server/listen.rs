@@ -126,7 +126,8 @@ fn open_unix(path: &Path) -> io::Result<UnixListener> {
     let metadata = std::fs::metadata(folder)?;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
     if !own || metadata.permissions().mode() & 0o027 != 0 {
-        let problem = "the folder of a unix socket must belong to the gateway's own user, with mode 0750 or stricter";
+        let problem =
+            "the folder of a unix socket must belong to the gateway's own user, with mode 0750 or stricter";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
     }
     remove_stale(path)?;

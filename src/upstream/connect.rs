@@ -88,7 +88,8 @@ impl Connector {
         let io = TokioIo::new(stream);
         match self.http {
             HttpVersion::Http1 => {
-                let handshake = http1::Builder::new().max_headers(64).max_buf_size(64 << 10).handshake(io).await;
+                let handshake =
+                    http1::Builder::new().max_headers(64).max_buf_size(64 << 10).handshake(io).await;
                 let (sender, connection) = handshake.map_err(|_| Reject::UpstreamUnreachable)?;
                 tokio::spawn(connection);
                 Ok(Connection::Http1 { sender, socket })
@@ -102,7 +103,8 @@ impl Connector {
                     .max_header_list_size(64 << 10)
                     .keep_alive_interval(Duration::from_secs(20))
                     .keep_alive_timeout(Duration::from_secs(10));
-                let (sender, connection) = builder.handshake(io).await.map_err(|_| Reject::UpstreamUnreachable)?;
+                let (sender, connection) =
+                    builder.handshake(io).await.map_err(|_| Reject::UpstreamUnreachable)?;
                 tokio::spawn(connection);
                 Ok(Connection::Http2(sender))
             }
@@ -173,7 +175,11 @@ enum Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),

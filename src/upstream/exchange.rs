@@ -79,7 +79,8 @@ impl Client {
         let timed_out = Reject::UpstreamTimeout(exchange.fate);
         let (connection, response) =
             timeout_at(exchange.deadline, self.send(&exchange, endpoint)).await.map_err(|_| timed_out)??;
-        let answered = timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
+        let answered =
+            timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
         if connection.share().is_none() {
             self.pool.put(exchange.caller, exchange.endpoint, connection);
         }
@@ -106,7 +107,8 @@ impl Client {
         let mut request = self.request(exchange, endpoint)?;
         let mut reused = 0;
         loop {
-            let idle = if reused < MAX_REUSED { self.pool.take(exchange.caller, exchange.endpoint) } else { None };
+            let idle =
+                if reused < MAX_REUSED { self.pool.take(exchange.caller, exchange.endpoint) } else { None };
             let was_idle = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
@@ -154,7 +156,10 @@ impl Client {
         if !http2 {
             headers.insert(HOST, HeaderValue::from_str(&url.authority).map_err(|_| Reject::Internal)?);
         }
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("dcams-gateway/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("dcams-gateway/", env!("CARGO_PKG_VERSION"))),
+        );
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -169,7 +174,8 @@ impl Client {
             return Err(Reject::UpstreamInvalid(exchange.fate));
         }
         let mut reservation = self.answers.reserve_none();
-        let mut bytes = Vec::with_capacity(promised.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0));
+        let mut bytes =
+            Vec::with_capacity(promised.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
             let Ok(chunk) = frame.into_data() else { continue };
@@ -205,7 +211,10 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         let next = this.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
         Poll::Ready(next.map(|part| {
