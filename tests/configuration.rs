@@ -1,4 +1,5 @@
 //! Which configurations are refused, how is each fault reported, and do file, schema and code agree?
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;
