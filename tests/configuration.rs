@@ -1,4 +1,5 @@
 //! Which configurations are refused, how is each fault reported, and do file, schema and code agree?
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -273,6 +274,7 @@ fn overrides_reach_every_kind_of_key_and_match_names_in_any_case() {
         ("CALLERS__OPS_PORTAL__UID", "1001"),
         ("SERVICES__GETSTATUS__VALIDATE", "report"),
         ("CREDENTIALS__PRODUCTION__RATE", "{ per_second = 9 }"),
+        ("CREDENTIALS__PRODUCTION__PASS", "{ env = \"VERATAD_PASS\" }"),
         ("INSTANCE", "42"),
     ] {
         source.environment.insert(format!("DCAMS_GATEWAY__{name}"), value.to_owned());
@@ -289,7 +291,9 @@ fn overrides_reach_every_kind_of_key_and_match_names_in_any_case() {
     assert_eq!(bursts, [(7, None), (5, Some(1001))]);
     let validate: Vec<_> = config.services.iter().map(|service| (&*service.name, service.validate)).collect();
     assert!(validate.contains(&("getStatus", dcams_gateway::config::Validate::Report)));
-    let account = config.credentials.first().and_then(|credential| credential.rate).expect("a rate");
+    let credential = config.credentials.first().expect("credentials");
+    assert_eq!(credential.pass, dcams_gateway::config::SecretRef::Env("VERATAD_PASS".into()));
+    let account = credential.rate.expect("a rate");
     assert_eq!((account.per_second, account.burst), (9, 9));
 }
 

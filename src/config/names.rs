@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::collections::{NAME_RULE, is_name};
 use super::model::{Effect, HttpVersion, LogFormat, Validate};
-use super::reader::{Limits, NAME_RULE, is_name, listed, nearest};
+use super::reader::{Limits, listed, nearest};
 use super::text::{Text, Wrong};
 
 /// A name that the configuration defines or refers to.

@@ -92,15 +92,17 @@ impl FileText {
     }
 
     /// What may be shown of a line while the notation is broken, where that is not the line as usual: a value
-    /// is shown only when neither its key nor its section can hold a secret.
+    /// is shown only when it is made of amounts, and neither its key nor its section can hold a secret. The
+    /// section alone is no proof: its header may be what is broken.
     fn guarded(&self, line: &str, line_start: usize, caret: &Range<usize>) -> Option<(String, Range<usize>)> {
         let before = self.text.get(..line_start).unwrap_or_default();
         let section = before.lines().rev().find(|line| line.starts_with('[')).unwrap_or_default();
         let harmless = |text: &str| !SECRET_WORDS.iter().any(|word| text.to_ascii_lowercase().contains(word));
         let in_string = before.contains("\"\"\"") || before.contains("'''");
-        let key = line.split_once('=').map(|(key, _)| key.trim_end());
-        match key.filter(|key| !in_string && !key.is_empty() && key.chars().all(is_key)) {
-            Some(_) if harmless(section) && harmless(line) => None,
+        let (key, value) = line.split_once('=').unwrap_or(("", ""));
+        let key = Some(key.trim_end()).filter(|key| !in_string && !key.is_empty() && key.chars().all(is_key));
+        match key {
+            Some(_) if harmless(section) && harmless(line) && value.split_whitespace().all(is_amount) => None,
             Some(key) => {
                 let shown = format!("{key} = {CONCEALED}");
                 let value = shown.len().saturating_sub(CONCEALED.len());
@@ -116,6 +118,20 @@ impl FileText {
 /// Words in keys and section names whose values are not shown while the notation is broken.
 const SECRET_WORDS: [&str; 11] =
     ["cred", "user", "pass", "pwd", "secret", "token", "key", "sha", "auth", "caller", "://"];
+
+/// Whether `word` is a number, an amount as it is often written without its quotes, or true or false.
+fn is_amount(word: &str) -> bool {
+    let number = word.trim_start_matches('=').trim_end_matches(',');
+    let unit = number.trim_start_matches(|c: char| c.is_ascii_digit() || "._+-".contains(c));
+    let short = number.len() <= 20;
+    matches!(number, "true" | "false") || short && UNITS.contains(&unit)
+}
+
+/// What may follow a number, right or wrong.
+const UNITS: [&str; 19] = [
+    "", "%", "ms", "s", "sec", "m", "min", "h", "d", "B", "KB", "MB", "GB", "KiB", "MiB", "GiB", "KiB/s",
+    "MiB/s", "B/s",
+];
 
 fn is_key(character: char) -> bool {
     character.is_ascii_alphanumeric() || "_-.".contains(character)
@@ -230,6 +246,11 @@ mod tests {
     fn while_the_notation_is_broken_a_value_is_shown_only_where_no_secret_can_stand() {
         for (text, at, line) in [
             ("[data]\nworkers = 4 4\n", "4 4", "workers = 4 4"),
+            ("[data]\nbody_timeout = 30s\n", "30s", "body_timeout = 30s"),
+            ("[data]\nmax_requests == 5\n", "5", "max_requests == 5"),
+            ("[data]\nx = secret\n", "secret", "x = …"),
+            ("[data]\nx = \"secret\n", "secret", "x = …"),
+            ("[data]\nx = 5 secret\n", "secret", "x = …"),
             ("[data]\npassphrase = secret\n", "secret", "passphrase = …"),
             ("[credentials.production]\nx = secret\n", "secret", "x = …"),
             ("[credentials.production]\nx = secret\n", "x", "x = …"),

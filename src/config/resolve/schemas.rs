@@ -9,7 +9,7 @@ use crate::config::findings::{Findings, Spot};
 use crate::config::json_place::{Location, place_of};
 use crate::config::reader::{listed, nearest};
 use crate::config::written::Root;
-use crate::schema::{Schema, SchemaFault, SchemaFiles};
+use crate::schema::{Schema, SchemaFault, SchemaFiles, builtin};
 
 /// A schema is written by people; what is larger is the wrong file.
 const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
@@ -130,18 +130,4 @@ fn read(path: &Path) -> Result<String, &'static str> {
     }
     let bytes = std::fs::read(path).map_err(|_| "cannot be read")?;
     String::from_utf8(bytes).map_err(|_| "is not UTF-8")
-}
-
-/// The schemas of the four storage services.
-fn builtin() -> SchemaFiles {
-    let files = [
-        (
-            "createOrUpdateCustomer.schema.json",
-            include_str!("../../../schemas/createOrUpdateCustomer.schema.json"),
-        ),
-        ("getDocumentImages.schema.json", include_str!("../../../schemas/getDocumentImages.schema.json")),
-        ("getStatus.schema.json", include_str!("../../../schemas/getStatus.schema.json")),
-        ("updateStatus.schema.json", include_str!("../../../schemas/updateStatus.schema.json")),
-    ];
-    files.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }

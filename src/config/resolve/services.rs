@@ -5,9 +5,10 @@ use std::path::Path;
 use super::endpoints::endpoint_of;
 use super::entries;
 use super::schemas::Schemas;
+use crate::config::collections::is_name;
 use crate::config::findings::Findings;
 use crate::config::model::Service;
-use crate::config::reader::{At, is_name};
+use crate::config::reader::At;
 use crate::config::written::{self, Root};
 use crate::ids::EndpointId;
 
