@@ -52,25 +52,36 @@ impl SecretRef {
     ///
     /// A file is judged after it was opened, at the target of its links (Kubernetes mounts are links):
     /// it is regular, not empty, has at most [`LARGEST_BYTES`], and neither everybody nor a group that
-    /// the gateway is not in can read it.
+    /// the gateway is not in can read it (of a credential, systemd decides on the groups).
     ///
     /// # Errors
     ///
     /// [`SecretFault`], with what would be right.
     pub fn read(&self) -> Result<Secret, SecretFault> {
         match self {
-            Self::File(path) => read_file(path),
+            Self::File(path) => read_file(path, GroupAccess::OwnOnly),
             Self::Env(variable) => read_variable(variable),
             Self::Credential(name) => {
-                read_file(&credential_path(name, std::env::var_os("CREDENTIALS_DIRECTORY"))?)
+                let path = credential_path(name, std::env::var_os("CREDENTIALS_DIRECTORY"))?;
+                read_file(&path, GroupAccess::Any)
             }
         }
     }
 }
 
+/// Which groups may have access to the file of a secret.
+#[derive(Clone, Copy)]
+enum GroupAccess {
+    /// Those that the gateway is in.
+    OwnOnly,
+    /// Any: systemd (since 254) shares a credential by an access control list, whose mask stands where
+    /// the bits of the group do (`systemd.exec(5)`, "Credentials").
+    Any,
+}
+
 /// Whether `path` is a private file that can be opened now, without reading it.
 pub(super) fn judge_private_file(path: &Path) -> Result<(), SecretFault> {
-    open_private(path).map(|_| ())
+    open_private(path, GroupAccess::OwnOnly).map(|_| ())
 }
 
 fn credential_path(name: &str, folder: Option<OsString>) -> Result<PathBuf, SecretFault> {
@@ -99,9 +110,9 @@ fn read_variable(variable: &str) -> Result<Secret, SecretFault> {
     finish(&place, value.into_vec())
 }
 
-fn read_file(path: &Path) -> Result<Secret, SecretFault> {
+fn read_file(path: &Path, groups: GroupAccess) -> Result<Secret, SecretFault> {
     let place = path.display().to_string();
-    let (file, metadata) = open_private(path)?;
+    let (file, metadata) = open_private(path, groups)?;
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > LARGEST_BYTES {
         return Err(too_large(&place));
@@ -121,7 +132,7 @@ fn read_file(path: &Path) -> Result<Secret, SecretFault> {
 }
 
 /// Opens `path` and judges what was opened: nothing can be swapped between the two.
-fn open_private(path: &Path) -> Result<(File, Metadata), SecretFault> {
+fn open_private(path: &Path, groups: GroupAccess) -> Result<(File, Metadata), SecretFault> {
     let place = path.display().to_string();
     // Without O_NONBLOCK, a FIFO would hold the start until somebody writes to it.
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
@@ -135,7 +146,11 @@ fn open_private(path: &Path) -> Result<(File, Metadata), SecretFault> {
     if !metadata.is_file() {
         return Err(SecretFault::new(&place, "is not a regular file", "name the file that holds the secret"));
     }
-    judge_access(&place, metadata.mode(), metadata.gid(), &own_groups())?;
+    let mode = match groups {
+        GroupAccess::OwnOnly => metadata.mode(),
+        GroupAccess::Any => metadata.mode() & !0o070,
+    };
+    judge_access(&place, mode, metadata.gid(), &own_groups())?;
     if metadata.len() == 0 {
         return Err(SecretFault::new(&place, "is empty", "write the secret into it"));
     }
