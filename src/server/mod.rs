@@ -3,8 +3,10 @@
 mod activity;
 mod certificates;
 mod connection;
+mod delivery;
 mod doors;
 mod listen;
+mod unread;
 mod worker;
 
 use std::net::SocketAddr;
