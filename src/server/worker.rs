@@ -66,8 +66,9 @@ impl Workers {
                 .name(format!("worker-{number}"))
                 .spawn(move || {
                     runtime.block_on(worker.work());
-                    // Dropping the runtime drops, and thereby records, what is still in progress.
-                    drop(runtime);
+                    // Drops, and thereby records, what is still in progress. Not waited for is what
+                    // blocks: a look-up of a name may take half a minute.
+                    runtime.shutdown_background();
                 })
                 .map_err(fault)?;
             workers.senders.push(sender);

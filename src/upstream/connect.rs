@@ -81,6 +81,10 @@ impl Connector {
             // rustls reports its own errors as InvalidData; anything else is the connection's.
             if error.kind() == io::ErrorKind::InvalidData { Reject::UpstreamTls } else { unreachable(&error) }
         })?;
+        // An upstream without ALPN speaks HTTP/1.1 whatever we would like.
+        if self.http == HttpVersion::Http2 && tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(Reject::UpstreamTls);
+        }
         Ok((Stream::Tls(Box::new(tls)), socket))
     }
 

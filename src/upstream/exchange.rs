@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
 use super::pool::Pool;
@@ -24,6 +24,9 @@ use crate::reject::{Fate, Reject};
 
 /// More stale connections than this are not tried; the next one is fresh.
 const MAX_REUSED: u8 = 2;
+
+/// How long an answer that is here waits for its connection to become fit for the next request.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// Sends requests to the endpoints of one configuration.
 pub struct Client {
@@ -77,12 +80,17 @@ impl Client {
     pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Reject> {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0)).ok_or(Reject::Internal)?;
         let timed_out = Reject::UpstreamTimeout(exchange.fate);
-        let (connection, response) =
+        let (mut connection, response) =
             timeout_at(exchange.deadline, self.send(&exchange, endpoint)).await.map_err(|_| timed_out)??;
         let answered =
             timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
-        if connection.share().is_none() {
-            self.pool.put(exchange.caller, exchange.endpoint, connection);
+        if let Connection::Http1 { sender, .. } = &mut connection {
+            // hyper marks the connection idle when it has seen the end of the answer, and written the
+            // whole request: an upstream that answered early may never read the rest of it.
+            let ready = timeout(SETTLE, sender.ready()).await;
+            if matches!(ready, Ok(Ok(()))) {
+                self.pool.put(exchange.caller, exchange.endpoint, connection);
+            }
         }
         Ok(answered)
     }
