@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use dcams_gateway::json::{Caps, parse};
+use dcams_gateway::json::{Caps, Text, parse};
 
 const ROUNDS: usize = 60;
 const IMAGE_BYTES: usize = 5_000_000 / 4 * 3;
@@ -41,6 +41,8 @@ fn main() {
         case("UTF-8 text", &text, tokenise),
         case("80,000 small values", &answer, tokenise),
         case("a small request", &small, tokenise),
+        case("other escapes: and length", &quotes, length),
+        case("base64 with \\/: and unescape", &escaped, unescape),
         case("plain: one pass of memchr", &plain, one_pass),
         case("plain: UTF-8 check alone", &plain, utf8),
         case("plain: serde_json Value", &plain, value),
@@ -77,6 +79,20 @@ fn case(name: &'static str, body: &Bytes, run: fn(&Bytes)) -> Case {
 fn tokenise(body: &Bytes) {
     let caps = Caps { nodes: 1_000_000, ..Caps::REQUEST };
     black_box(parse(body.clone(), &caps).ok().unwrap());
+}
+
+fn length(body: &Bytes) {
+    with_image(body, |image| black_box((image.unescaped_len(), image.char_count())));
+}
+
+fn unescape(body: &Bytes) {
+    with_image(body, |image| black_box(image.unescape()).len());
+}
+
+fn with_image<T>(body: &Bytes, read: impl FnOnce(Text<'_>) -> T) {
+    let document = parse(body.clone(), &Caps::REQUEST).ok().unwrap();
+    let image = document.root().member("target").and_then(|target| target.member("documents"));
+    black_box(read(image.and_then(|documents| documents.member("front")?.text()).unwrap()));
 }
 
 fn one_pass(body: &Bytes) {

@@ -100,13 +100,28 @@ impl<'a> Text<'a> {
         Characters { rest: self.written().chars() }
     }
 
-    /// The unescaped text; borrowed where it has no escapes.
+    /// The unescaped text; borrowed where it has no escapes, else a copy.
     #[must_use]
     pub fn unescape(&self) -> Cow<'a, str> {
         match self.escapes() {
             Escapes::None => Cow::Borrowed(self.written()),
-            _ => Cow::Owned(self.chars().collect()),
+            _ => Cow::Owned(self.copy_unescaped()),
         }
+    }
+
+    fn copy_unescaped(&self) -> String {
+        let mut copy = String::with_capacity(self.raw.len());
+        let mut rest = self.written();
+        while let Some((plain, escaped)) =
+            memchr::memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at))
+        {
+            let mut characters = Characters { rest: escaped.chars() };
+            copy.push_str(plain);
+            copy.extend(characters.next());
+            rest = characters.rest.as_str();
+        }
+        copy.push_str(rest);
+        copy
     }
 
     /// The text as written. The tokeniser has checked the UTF-8, so the default is never taken.

@@ -1,15 +1,15 @@
 //! Whatever becomes of this request: who writes its record?
 
 use std::any::Any;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::future::{Future, Ready, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::CatchUnwind;
+use futures_util::future::{CatchUnwind, Either};
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
@@ -121,16 +121,24 @@ where
             record.caller_request_id = echo.and_then(recordable);
             record.trace_id = trace_id(request.headers());
         });
-        let inner = self.inner.call(Tracked { track: track.clone(), peer, request });
-        Watched { inner: AssertUnwindSafe(inner).catch_unwind(), track: Some(track) }
+        let tracked = Tracked { track: track.clone(), peer, request };
+        // The stages that do not wait run in this very call.
+        let inner = match catch_unwind(AssertUnwindSafe(|| self.inner.call(tracked))) {
+            Ok(inner) => Either::Left(AssertUnwindSafe(inner).catch_unwind()),
+            Err(panic) => Either::Right(ready(Err(panic))),
+        };
+        Watched { inner, track: Some(track) }
     }
 }
 
+/// What a future ended with, or what it panicked with.
+type Ended<F> = Result<<F as Future>::Output, Box<dyn Any + Send>>;
+
 pin_project! {
     /// The rest of a request, under watch.
-    pub struct Watched<F> {
+    pub struct Watched<F: Future> {
         #[pin]
-        inner: CatchUnwind<AssertUnwindSafe<F>>,
+        inner: Either<CatchUnwind<AssertUnwindSafe<F>>, Ready<Ended<F>>>,
         track: Option<Track>,
     }
 }

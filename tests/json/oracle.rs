@@ -47,8 +47,10 @@ pub fn judge(body: &[u8]) -> Fate {
             let (text, value) = by_serde.expect("accepted what serde_json refuses");
             assert_read_alike(text, &document);
             if document.names_credentials() {
+                assert!(may_name_credentials(text), "names no credentials: {text}");
                 return Fate::NamesCredentials;
             }
+            assert!(!surely_names_credentials(text), "names credentials: {text}");
             assert_sends_the_callers_own(text, value, &document);
             Fate::Sent
         }
@@ -77,6 +79,27 @@ fn assert_refused_for_a_reason(text: &str, value: &serde_json::Value, malformed:
         Malformed::Syntax { .. } => {
             assert!(!value.is_object() || shape.has_huge_number, "valid: {text}");
         }
+    }
+}
+
+/// Whether a top-level name is one of the two in some case, spaces around it aside.
+fn surely_names_credentials(text: &str) -> bool {
+    top_level_names(text).iter().any(|name| {
+        let upper = name.trim().to_uppercase();
+        upper == "USER" || upper == "PASS"
+    })
+}
+
+/// Whether a top-level name is anything but a plain word that is neither of the two.
+fn may_name_credentials(text: &str) -> bool {
+    surely_names_credentials(text)
+        || top_level_names(text).iter().any(|name| !name.chars().all(|c| c.is_ascii_graphic()))
+}
+
+fn top_level_names(text: &str) -> Vec<String> {
+    match read(text, Wins::Last) {
+        (Read::Object(members), _) => members.into_keys().collect(),
+        _ => Vec::new(),
     }
 }
 

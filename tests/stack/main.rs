@@ -1,0 +1,6 @@
+//! What does the stack promise around its stages, and what stands in the audit about it?
+
+mod audit_lines;
+mod fixture;
+mod order;
+mod panics;
