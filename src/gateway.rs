@@ -12,7 +12,9 @@ use crate::config::{Config, Secrets};
 use crate::credentials::Credentials;
 use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
 use crate::splice::NotText;
-use crate::stages::{Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, Record, Route, Validate};
+use crate::stages::{
+    Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, Record, Route, Validate,
+};
 use crate::tls::{self, TlsFault};
 use crate::upstream::{Client, Connector};
 
@@ -82,7 +84,8 @@ impl Gateway {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(config.ops.caller_names));
         let writer = Arc::new(Writer::start(&config.audit.output)?);
-        let recorder = Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
+        let recorder =
+            Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
         let credentials = Arc::new(Credentials::new(&config, secrets)?);
         let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
         let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
@@ -103,7 +106,18 @@ impl Gateway {
             inject: Inject::new(Arc::clone(&config), Arc::clone(&credentials)),
         };
         let requests = Arc::new(Semaphore::new(config.data.max_requests));
-        Ok(Self { config, metrics, recorder, writer, draining, stages, requests, credentials, upstream_tls, answers })
+        Ok(Self {
+            config,
+            metrics,
+            recorder,
+            writer,
+            draining,
+            stages,
+            requests,
+            credentials,
+            upstream_tls,
+            answers,
+        })
     }
 
     /// A client of the upstream with a connection pool of its own; one per worker, because a
@@ -111,7 +125,8 @@ impl Gateway {
     #[must_use]
     pub fn client(&self) -> Client {
         let upstream = &self.config.upstream;
-        let connector = Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout);
+        let connector =
+            Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout);
         Client::new(Arc::clone(&self.config), connector, self.answers.clone())
     }
 

@@ -1,4 +1,17 @@
 //! dcams-gateway: a sidecar between internal services and the DCAMS storage API.
+//!
+//! Callers send DCAMS's own JSON without `user` and `pass`; the gateway checks it, adds them, forwards, and
+//! leaves one redacted record. What flows:
+//!
+//! | from | through | to |
+//! |---|---|---|
+//! | a socket | [`server`] | [`arrival::Arrival`] |
+//! | an arrival | [`stack`]: the steps of [`stages`], top to bottom | a response |
+//! | a body | [`json`] (strict), [`schema`] (valid) | [`splice`]: the credentials in front |
+//! | a sealed request | [`upstream`] | an answer that is believed |
+//! | every request, at its end | [`track`] | [`audit`]: one line |
+//!
+//! Read [`stack`] next, then one of [`stages`].
 #![forbid(unsafe_code)]
 
 pub mod arrival;

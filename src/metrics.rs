@@ -134,16 +134,39 @@ impl Metrics {
             registry: Registry::default(),
         };
         registry.register("requests", "Requests that ended, by outcome and code", metrics.requests.clone());
-        registry.register_with_unit("request_duration", "From head to end", Unit::Seconds, metrics.durations.clone());
-        registry.register_with_unit("upstream_duration", "Time spent in forward", Unit::Seconds, metrics.upstream.clone());
-        registry.register("limiter_refusals", "Requests refused by a limit, by its name", metrics.limited.clone());
+        registry.register_with_unit(
+            "request_duration",
+            "From head to end",
+            Unit::Seconds,
+            metrics.durations.clone(),
+        );
+        registry.register_with_unit(
+            "upstream_duration",
+            "Time spent in forward",
+            Unit::Seconds,
+            metrics.upstream.clone(),
+        );
+        registry.register(
+            "limiter_refusals",
+            "Requests refused by a limit, by its name",
+            metrics.limited.clone(),
+        );
         registry.register(
             "audit_strangers_swallowed",
             "Refusals of strangers beyond the recorded rate",
             metrics.swallowed.clone(),
         );
-        registry.register_with_unit("memory", "Bodies and answers held in memory", Unit::Bytes, metrics.memory.clone());
-        registry.register("credential_version", "Version of the credentials in use", metrics.credential_version.clone());
+        registry.register_with_unit(
+            "memory",
+            "Bodies and answers held in memory",
+            Unit::Bytes,
+            metrics.memory.clone(),
+        );
+        registry.register(
+            "credential_version",
+            "Version of the credentials in use",
+            metrics.credential_version.clone(),
+        );
         registry.register_with_unit(
             "credential_age",
             "Since this version of the credentials was read",
@@ -157,12 +180,25 @@ impl Metrics {
         );
         registry.register("connections", "Events of connections, by kind", metrics.connections.clone());
         registry.register("connections_open", "Connections that are open", metrics.connections_open.clone());
-        registry.register("requests_in_progress", "Requests in progress", metrics.requests_in_progress.clone());
-        registry.register_with_unit("audit_pending", "Audit lines not yet written", Unit::Bytes, metrics.audit_pending.clone());
+        registry.register(
+            "requests_in_progress",
+            "Requests in progress",
+            metrics.requests_in_progress.clone(),
+        );
+        registry.register_with_unit(
+            "audit_pending",
+            "Audit lines not yet written",
+            Unit::Bytes,
+            metrics.audit_pending.clone(),
+        );
         registry.register("audit_lines_written", "Audit lines written", metrics.audit_written.clone());
         registry.register("audit_lines_lost", "Audit lines lost", metrics.audit_lost.clone());
         registry.register("audit_write_faults", "Audit writes that failed", metrics.audit_faults.clone());
-        registry.register("build", "The running version", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(
+            "build",
+            "The running version",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         Self { registry, ..metrics }
     }
 

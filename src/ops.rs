@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -31,6 +31,7 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 /// Serves `/livez`, `/readyz`, `/metrics` and `/version` for ever. No identities, no secrets.
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         let stream = match listener.accept().await {
@@ -42,7 +43,11 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
         };
         let gateway = Arc::clone(&gateway);
         tokio::spawn(async move {
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &gateway))));
+            let service = service_fn(|request| {
+                let foreign = loopback && is_foreign(&request, &gateway);
+                let response = if foreign { misdirected() } else { answer(&request, &gateway) };
+                std::future::ready(Ok::<_, Infallible>(response))
+            });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -53,6 +58,20 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
             drop(permit);
         });
     }
+}
+
+/// On a loopback address a browser could be made to ask (DNS rebinding): it would name a foreign host,
+/// or its origin.
+fn is_foreign<B>(request: &Request<B>, gateway: &Gateway) -> bool {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let port = host.rfind(':').filter(|colon| !host.get(*colon..).is_some_and(|rest| rest.contains(']')));
+    let name = port.and_then(|colon| host.get(..colon)).unwrap_or(host);
+    let ours = gateway.config.data.hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
+    request.headers().contains_key(ORIGIN) || !ours
+}
+
+fn misdirected() -> Response<Full<Bytes>> {
+    respond(StatusCode::MISDIRECTED_REQUEST, TEXT, "this host is not served here\n".to_owned())
 }
 
 fn answer<B>(request: &Request<B>, gateway: &Gateway) -> Response<Full<Bytes>> {
@@ -81,7 +100,8 @@ fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
         return respond(status, TEXT, format!("{word}\n"));
     }
     let audit = if gateway.writer.health().available() { "ok" } else { "unavailable" };
-    let suspended = gateway.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
+    let suspended =
+        gateway.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
     let text = format!(
         "{word}\naudit {audit}\ncredentials {} configured, {suspended} suspended\nrequests {} in progress\n",
         gateway.config.credentials.len(),
@@ -91,7 +111,8 @@ fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
 }
 
 fn version() -> String {
-    concat!("{\"name\":\"", env!("CARGO_PKG_NAME"), "\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}\n").to_owned()
+    concat!("{\"name\":\"", env!("CARGO_PKG_NAME"), "\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}\n")
+        .to_owned()
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

@@ -196,16 +196,22 @@ impl Reject {
     /// The table of refusals: code, status, title.
     fn row(&self) -> (&'static str, StatusCode, &'static str) {
         match self {
-            Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "The request's head is not acceptable"),
+            Self::BadRequest => {
+                ("bad_request", StatusCode::BAD_REQUEST, "The request's head is not acceptable")
+            }
             Self::MalformedJson { .. } => {
                 ("malformed_json", StatusCode::BAD_REQUEST, "The body is not one strict JSON object")
             }
-            Self::DuplicateMember { .. } => {
-                ("duplicate_member", StatusCode::BAD_REQUEST, "An object of the body has two members of one name")
-            }
-            Self::TooComplex { .. } => {
-                ("too_complex", StatusCode::BAD_REQUEST, "The body is nested too deeply or has too many parts")
-            }
+            Self::DuplicateMember { .. } => (
+                "duplicate_member",
+                StatusCode::BAD_REQUEST,
+                "An object of the body has two members of one name",
+            ),
+            Self::TooComplex { .. } => (
+                "too_complex",
+                StatusCode::BAD_REQUEST,
+                "The body is nested too deeply or has too many parts",
+            ),
             Self::CredentialsNotAllowed => (
                 "credentials_not_allowed",
                 StatusCode::BAD_REQUEST,
@@ -227,9 +233,11 @@ impl Reject {
             Self::BodyTimeout => {
                 ("body_timeout", StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time")
             }
-            Self::BodyTooLarge { .. } => {
-                ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than this service takes")
-            }
+            Self::BodyTooLarge { .. } => (
+                "body_too_large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is larger than this service takes",
+            ),
             Self::UnsupportedMediaType => (
                 "unsupported_media_type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -244,9 +252,11 @@ impl Reject {
                 ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "A limit is used up; see Retry-After")
             }
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The gateway failed"),
-            Self::UpstreamUnreachable => {
-                ("upstream_unreachable", StatusCode::BAD_GATEWAY, "DCAMS could not be reached; nothing was sent")
-            }
+            Self::UpstreamUnreachable => (
+                "upstream_unreachable",
+                StatusCode::BAD_GATEWAY,
+                "DCAMS could not be reached; nothing was sent",
+            ),
             Self::UpstreamTls => (
                 "upstream_tls",
                 StatusCode::BAD_GATEWAY,
@@ -379,6 +389,15 @@ mod tests {
     fn codes_are_unique() {
         let codes: BTreeSet<&str> = every().iter().map(Reject::code).collect();
         assert_eq!(codes.len(), every().len());
+    }
+
+    #[test]
+    fn every_code_is_documented_with_its_status() {
+        let documentation = include_str!("../docs/refusals.md");
+        for reject in every() {
+            let row = format!("| `{}` | {} |", reject.code(), reject.status().as_u16());
+            assert!(documentation.contains(&row), "{row}");
+        }
     }
 
     #[test]

@@ -34,7 +34,10 @@ where
 pub fn stack_on<B, End>(
     gateway: &Gateway,
     end: End,
-) -> impl Service<Arrival<B>, Response = Response<Reply>, Error = Infallible, Future: Send> + Clone + Send + use<B, End>
+) -> impl Service<Arrival<B>, Response = Response<Reply>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ use<B, End>
 where
     B: Body<Data = Bytes> + Send + 'static,
     End: Service<Sealed, Response = Response<Answer>, Error = Reject, Future: Send> + Clone + Send + 'static,

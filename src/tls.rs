@@ -41,7 +41,9 @@ pub enum TlsFault {
         source: rustls::Error,
     },
     /// The operating system offers no roots.
-    #[error("the operating system's root certificates cannot be read: set upstream.roots to \"webpki\" or to a file")]
+    #[error(
+        "the operating system's root certificates cannot be read: set upstream.roots to \"webpki\" or to a file"
+    )]
     NoNativeRoots,
     /// rustls refuses its own defaults.
     #[error("TLS cannot be set up: {0}")]
@@ -80,7 +82,8 @@ pub fn client(roots: &Roots, http: HttpVersion) -> Result<Arc<ClientConfig>, Tls
     match roots {
         Roots::Webpki => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Roots::Native => {
-            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsFault::NoNativeRoots)?;
+            let bundle =
+                BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsFault::NoNativeRoots)?;
             store.add_parsable_certificates(certificates(bundle)?);
         }
         Roots::File(path) => {

@@ -82,7 +82,13 @@ struct State {
 
 impl Track {
     /// Begins the record of a request.
-    pub fn begin(recorder: Arc<Recorder>, id: uuid::Uuid, echo: Option<HeaderValue>, peer: PeerKind, http1: bool) -> Self {
+    pub fn begin(
+        recorder: Arc<Recorder>,
+        id: uuid::Uuid,
+        echo: Option<HeaderValue>,
+        peer: PeerKind,
+        http1: bool,
+    ) -> Self {
         let now = Instant::now();
         let request_id = echo.unwrap_or_else(|| id_header(id));
         recorder.request_began();

@@ -206,7 +206,10 @@ impl<'a> Line<'a> {
             trace_id: record.trace_id.map(|id| format!("{id:032x}")),
             instance: &config.instance,
             config: &names.config,
-            caller: record.caller.and_then(|id| config.callers.get(usize::from(id.0))).map(|caller| &*caller.name),
+            caller: record
+                .caller
+                .and_then(|id| config.callers.get(usize::from(id.0)))
+                .map(|caller| &*caller.name),
             identified_by: record.identified_by.map(identity),
             peer: match record.peer {
                 PeerKind::Loopback => "loopback",
@@ -276,7 +279,8 @@ fn identity(by: IdentifiedBy) -> Identity {
 }
 
 fn violation_list<'a>(schema: &'a Schema, violations: &Violations, enforced: bool) -> ViolationList<'a> {
-    let shown = violations.shown().iter().filter_map(|LocationId(id)| schema.locations().get(usize::from(*id)));
+    let shown =
+        violations.shown().iter().filter_map(|LocationId(id)| schema.locations().get(usize::from(*id)));
     ViolationList {
         enforced,
         total: violations.total(),

@@ -18,7 +18,16 @@ macro_rules! textless {
 
 textless!(bool, u8, u16, u32, u64, u128, usize, SystemTime, CallerId, ServiceId, EndpointId);
 textless!(Limit, Reject, Facts, Violations);
-textless!(IdentifiedBy, PeerKind, Outcome, ResultKind, ErrorClass, UpstreamFacts, CredentialUse, CallerRequestId);
+textless!(
+    IdentifiedBy,
+    PeerKind,
+    Outcome,
+    ResultKind,
+    ErrorClass,
+    UpstreamFacts,
+    CredentialUse,
+    CallerRequestId
+);
 impl<T: Textless> Textless for Option<T> {}
 impl<T: Textless, const N: usize> Textless for [T; N] {}
 

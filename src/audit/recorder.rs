@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use governor::RateLimiter;
 use governor::clock::MonotonicClock;
 use governor::state::InMemoryState;
 use governor::state::direct::NotKeyed;
-use governor::RateLimiter;
 
 use super::encode::{Names, encode};
 use super::record::AuditRecord;

@@ -91,7 +91,8 @@ impl Writer {
         };
         let (sender, receiver) = channel();
         let health = Arc::new(Health::default());
-        let mut run = Run { sink, receiver, health: Arc::clone(&health), batch: Vec::new(), done: 0, lines: 0 };
+        let mut run =
+            Run { sink, receiver, health: Arc::clone(&health), batch: Vec::new(), done: 0, lines: 0 };
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || run.run())?;
         Ok(Self { sender: Mutex::new(Some(sender)), health, thread: Mutex::new(Some(thread)) })
     }
@@ -101,8 +102,8 @@ impl Writer {
         let bytes = line.len() as u64;
         let pending = self.health.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = pending < LOSE_FROM_BYTES
-            && sender.as_ref().is_some_and(|sender| sender.send(line).is_ok());
+        let sent =
+            pending < LOSE_FROM_BYTES && sender.as_ref().is_some_and(|sender| sender.send(line).is_ok());
         if !sent {
             self.health.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.health.lost_lines.fetch_add(1, Ordering::Relaxed);

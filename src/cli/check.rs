@@ -40,7 +40,11 @@ fn summary(config: &Config) -> String {
         config.credentials.len(),
     );
     for service in &config.services {
-        text.push_str(&format!("schema ok: {} ({} places checked)\n", service.name, service.schema.locations().len()));
+        text.push_str(&format!(
+            "schema ok: {} ({} places checked)\n",
+            service.name,
+            service.schema.locations().len()
+        ));
     }
     text.push_str("secrets ok: all read\n");
     text
@@ -73,11 +77,14 @@ fn online(config: &Config, report: &mut String) -> Exit {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Exit::Io };
-    let connector = Connector::new(Arc::clone(&client), config.upstream.http, config.upstream.connect_timeout);
+    let connector =
+        Connector::new(Arc::clone(&client), config.upstream.http, config.upstream.connect_timeout);
     for endpoint in &config.endpoints {
         let authority = &endpoint.url.authority;
         match runtime.block_on(probe(&connector, &endpoint.url)) {
-            Ok(()) => report.push_str(&format!("upstream ok: {authority} (certificate verified, nothing sent)\n")),
+            Ok(()) => {
+                report.push_str(&format!("upstream ok: {authority} (certificate verified, nothing sent)\n"))
+            }
             Err(Reject::UpstreamTls) => {
                 tell(&format!("upstream {authority}: its certificate does not hold for upstream.roots"));
                 verdict = Exit::UpstreamUnavailable;

@@ -137,7 +137,8 @@ impl Theatre {
 
     async fn forwards(&self, double: &Double) -> Result<(), Problem> {
         say("== Forwarded: the same JSON as DCAMS takes, without user and pass ==\n");
-        let answer = self.step("kyc-api stores a customer with two images", Some(&self.kyc_api), &customer()).await?;
+        let answer =
+            self.step("kyc-api stores a customer with two images", Some(&self.kyc_api), &customer()).await?;
         print_members(&answer, &["result", "type", "status"]);
         if let Some(received) = double.received().last() {
             let text = String::from_utf8_lossy(received.body.get(..96).unwrap_or_default()).into_owned();
@@ -145,18 +146,27 @@ impl Theatre {
             say(&format!("     DCAMS received {} bytes: {shown}…", received.body.len()));
         }
         let status = json!({"service": "getStatus", "target": {"email": "jane@example.com"}});
-        let answer = self.step("ops-portal reads the status", Some(&self.ops_portal), &status.to_string()).await?;
+        let answer =
+            self.step("ops-portal reads the status", Some(&self.ops_portal), &status.to_string()).await?;
         print_members(&answer, &["result", "status"]);
-        let pass = json!({"service": "updateStatus", "target": {"email": "jane@example.com", "status": "PASS"}});
-        let answer = self.step("ops-portal sets the status", Some(&self.ops_portal), &pass.to_string()).await?;
+        let pass =
+            json!({"service": "updateStatus", "target": {"email": "jane@example.com", "status": "PASS"}});
+        let answer =
+            self.step("ops-portal sets the status", Some(&self.ops_portal), &pass.to_string()).await?;
         print_members(&answer, &["result"]);
         let images = json!({"service": "getDocumentImages", "target": {"email": "jane@example.com"}});
         let answer = self.step("kyc-api reads the images", Some(&self.kyc_api), &images.to_string()).await?;
-        let front = answer.body.pointer("/target/documents/front").and_then(Value::as_str).unwrap_or_default();
+        let front =
+            answer.body.pointer("/target/documents/front").and_then(Value::as_str).unwrap_or_default();
         let same = STANDARD.decode(front).is_ok_and(|bytes| bytes == FRONT);
-        say(&format!("     {} bytes; the front image is {} stored\n", answer.bytes, if same { "as" } else { "NOT as" }));
+        say(&format!(
+            "     {} bytes; the front image is {} stored\n",
+            answer.bytes,
+            if same { "as" } else { "NOT as" }
+        ));
         let nobody = json!({"service": "getStatus", "target": {"email": "nobody@example.com"}});
-        let answer = self.step("DCAMS's own errors pass unchanged", Some(&self.kyc_api), &nobody.to_string()).await?;
+        let answer =
+            self.step("DCAMS's own errors pass unchanged", Some(&self.kyc_api), &nobody.to_string()).await?;
         print_members(&answer, &["result", "message"]);
         Ok(())
     }
@@ -175,14 +185,19 @@ impl Theatre {
             ("an unknown service", kyc, status.replace("getStatus", "deleteEverything")),
             ("a member that DCAMS does not know", kyc, status.replace("\"target\"", "\"targets\"")),
             ("a birthday that does not exist", kyc, customer().replace("19900228", "19900231")),
-            ("an image that is none", kyc, customer().replace(&STANDARD.encode(FRONT), "R0lGODlhAQABAAAAACw=")),
+            (
+                "an image that is none",
+                kyc,
+                customer().replace(&STANDARD.encode(FRONT), "R0lGODlhAQABAAAAACw="),
+            ),
         ];
         for (title, key, body) in cases {
             let answer = self.step(title, key, &body).await?;
             print_refusal(&answer);
         }
         for attempt in 1..=3 {
-            let answer = self.step(&format!("batch, request {attempt} at once"), Some(&self.batch), &status).await?;
+            let answer =
+                self.step(&format!("batch, request {attempt} at once"), Some(&self.batch), &status).await?;
             print_refusal(&answer);
         }
         Ok(())
@@ -224,14 +239,16 @@ impl Theatre {
         let stream = TcpStream::connect(&self.address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let mut request = Request::post(PATH).header(HOST, &self.address).header(CONTENT_TYPE, "application/json");
+        let mut request =
+            Request::post(PATH).header(HOST, &self.address).header(CONTENT_TYPE, "application/json");
         if let Some(key) = key {
             request = request.header(AUTHORIZATION, format!("Bearer {key}"));
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let bytes = response.into_body().collect().await?.to_bytes();
         say(&format!("{:>5} {title}", status.as_u16()));
         let body = serde_json::from_str(&String::from_utf8_lossy(&bytes))?;

@@ -61,7 +61,9 @@ fn hash_stdin() -> Exit {
     }
     let key = text.trim_end_matches(['\r', '\n']);
     if key.len() < LEAST_BYTES || key.len() > 256 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        tell("a key is 32 to 256 printable ASCII characters without blanks, and random: dgw_… as hash-key makes it");
+        tell(
+            "a key is 32 to 256 printable ASCII characters without blanks, and random: dgw_… as hash-key makes it",
+        );
         return Exit::Negative;
     }
     print(&format!("{}\n", hex(&key_hash(key.as_bytes()))))

@@ -32,7 +32,8 @@ pub(super) fn health(health: &Health) -> Exit {
     let Ok(runtime) = runtime else { return Exit::Io };
     let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
     let asking = ask(address, authority.as_str(), health.url.path());
-    let answered = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(health.timeout), asking).await });
+    let answered =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(health.timeout), asking).await });
     match answered {
         Ok(Some(status)) if status.is_success() => Exit::Ok,
         Ok(Some(status)) => {

@@ -65,19 +65,29 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve callers until SIGTERM or SIGINT
-    #[command(after_help = "Example:\n  dcams-gateway run --config /etc/dcams-gateway/gateway.toml --set data.listen='[\"127.0.0.1:3226\"]'")]
+    #[command(
+        after_help = "Example:\n  dcams-gateway run --config /etc/dcams-gateway/gateway.toml --set data.listen='[\"127.0.0.1:3226\"]'"
+    )]
     Run(Configured),
     /// Check configuration, schemas, secrets, listeners and the upstream, and report every fault
-    #[command(after_help = "Examples:\n  dcams-gateway check --config gateway.toml\n  dcams-gateway check --offline --config gateway.toml     in CI: no socket is opened")]
+    #[command(
+        after_help = "Examples:\n  dcams-gateway check --config gateway.toml\n  dcams-gateway check --offline --config gateway.toml     in CI: no socket is opened"
+    )]
     Check(check::Check),
     /// Show everything on a built-in double of DCAMS: a forward, refusals and the audit records
-    #[command(after_help = "Example:\n  dcams-gateway demo --once      end after the transcript instead of serving on")]
+    #[command(
+        after_help = "Example:\n  dcams-gateway demo --once      end after the transcript instead of serving on"
+    )]
     Demo(demo::Demo),
     /// Run the double of DCAMS alone
-    #[command(after_help = "Example:\n  dcams-gateway simulate --listen 127.0.0.1:8443 --fault truncate:100 --ca-file ca.pem")]
+    #[command(
+        after_help = "Example:\n  dcams-gateway simulate --listen 127.0.0.1:8443 --fault truncate:100 --ca-file ca.pem"
+    )]
     Simulate(simulate::Simulate),
     /// Print a schema: of the configuration, of the callers' API, of the audit lines or of a service
-    #[command(after_help = "Examples:\n  dcams-gateway schema config\n  dcams-gateway schema openapi > openapi.json\n  dcams-gateway schema getStatus")]
+    #[command(
+        after_help = "Examples:\n  dcams-gateway schema config\n  dcams-gateway schema openapi > openapi.json\n  dcams-gateway schema getStatus"
+    )]
     Schema(documents::Schema),
     /// Make a random key for a caller, or hash one that is read from standard input
     #[command(after_help = "Examples:\n  dcams-gateway hash-key\n  dcams-gateway hash-key --stdin < key.txt")]

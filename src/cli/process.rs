@@ -24,7 +24,9 @@ pub(super) fn quiet_panics() {
 /// No core file and no other process of the same user may read this one's memory.
 pub(super) fn keep_memory_private() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if setrlimit(Resource::Core, none).is_err() || set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() {
+    if setrlimit(Resource::Core, none).is_err()
+        || set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err()
+    {
         tracing::warn!("core dumps could not be switched off");
     }
 }

@@ -45,12 +45,11 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
         return stop;
     }
     tracing::info!(requests = gateway.recorder.in_progress(), "draining");
-    let drained = tokio::select! {
-        drained = running.drain() => drained,
-        // A second signal ends at once.
-        _ = process::told_to_stop() => Drained::Cut(gateway.recorder.in_progress()),
+    // A second signal ends at once, and even then every record is written.
+    let cut = async {
+        process::told_to_stop().await;
     };
-    match drained {
+    match running.drain_until(cut).await {
         Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),
         Drained::Cut(requests) => tracing::warn!(requests, "stopped with requests in progress"),
     }
@@ -60,7 +59,10 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
 fn warn_of_anonymous(loaded: &Loaded) {
     for caller in loaded.config.callers.iter().filter(|caller| caller.known_by.anonymous) {
         let name = &*caller.name;
-        tracing::warn!(caller = name, "every local process is this caller without a key: for first steps only");
+        tracing::warn!(
+            caller = name,
+            "every local process is this caller without a key: for first steps only"
+        );
     }
 }
 

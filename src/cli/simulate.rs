@@ -24,8 +24,8 @@ pub(super) struct Simulate {
     /// The path of the storage services
     #[arg(long, default_value = "/v3/stable/api/storage")]
     path: String,
-    /// How failures are told: ok (200 with `result: Error`) or client-error (4xx with it)
-    #[arg(long, default_value = "ok", value_parser = failure_style)]
+    /// How failures are told: ok-with-error (200 with `result: Error`) or client-error (4xx with it)
+    #[arg(long, default_value = "ok-with-error", value_parser = failure_style)]
     failures: FailureStyle,
     /// What goes wrong with every answer, for example hang-before-read, truncate:100 or html:503
     #[arg(long, value_parser = fault)]
@@ -56,11 +56,7 @@ fn latency(text: &str) -> Result<Duration, String> {
 }
 
 fn failure_style(text: &str) -> Result<FailureStyle, String> {
-    match text {
-        "ok" => Ok(FailureStyle::OkWithError),
-        "client-error" => Ok(FailureStyle::ClientError),
-        _ => Err("expected ok or client-error".to_owned()),
-    }
+    text.parse().map_err(|_| "expected ok-with-error or client-error".to_owned())
 }
 
 pub(super) fn simulate(command: Simulate) -> Exit {

@@ -196,3 +196,83 @@ fn is_path(text: &str) -> bool {
         && plain
         && !text.split('/').any(|segment| segment == "." || segment == "..")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Option<(bool, String, u16, String, String)> {
+        let url = UpstreamUrl::parse(text, None).ok()?;
+        Some((url.tls, url.host.into(), url.port, url.path.into(), url.authority.into()))
+    }
+
+    #[test]
+    fn a_url_is_split_into_what_a_connection_needs() {
+        for (text, tls, host, port, path, authority) in [
+            ("https://dcams.app/v3/x", true, "dcams.app", 443, "/v3/x", "dcams.app"),
+            ("https://DCAMS.app", true, "dcams.app", 443, "/", "dcams.app"),
+            ("https://dcams.app:443/", true, "dcams.app", 443, "/", "dcams.app"),
+            ("https://dcams.app:8443/a_b~c-d.e", true, "dcams.app", 8443, "/a_b~c-d.e", "dcams.app:8443"),
+            ("http://127.0.0.1:8080/", false, "127.0.0.1", 8080, "/", "127.0.0.1:8080"),
+            ("https://[::1]/x", true, "::1", 443, "/x", "[::1]"),
+            ("https://[::1]:8443/x", true, "::1", 8443, "/x", "[::1]:8443"),
+        ] {
+            let expected = (tls, host.to_owned(), port, path.to_owned(), authority.to_owned());
+            assert_eq!(url(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_two_parsers_could_read_differently_is_refused() {
+        for text in [
+            "",
+            "https://",
+            "https:///x",
+            "//dcams.app/",
+            "dcams.app",
+            "HTTPS://dcams.app/",
+            "ftp://dcams.app/",
+            "https://user@dcams.app/",
+            "https://user:pass@dcams.app/",
+            "https://dcams.app/?q",
+            "https://dcams.app/#f",
+            "https://dcams.app\\@evil/",
+            "https://dcams.app/%2e%2e/",
+            "https://dcams.app/a/../b",
+            "https://dcams.app/./",
+            "https://dcams.app:/",
+            "https://dcams.app:0/",
+            "https://dcams.app:65536/",
+            "https://dcams.app:+443/",
+            "https://dc ams.app/",
+            "https://dcäms.app/",
+            "https://-dcams.app/",
+            "https://dcams..app/",
+            "https://[::1/",
+            "https://::1/",
+            "https://[127.0.0.1]/",
+            "https://dcams.app/a b",
+            "https://dcams.app/\n",
+            "https://dcams.app\r\n/",
+        ] {
+            assert_eq!(url(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_a_name_or_an_address() {
+        for (text, loopback) in [
+            ("https://localhost/", true),
+            ("https://127.0.0.1/", true),
+            ("https://127.9.9.9:1/", true),
+            ("https://[::1]/", true),
+            ("https://dcams.app/", false),
+            ("https://localhost.example.com/", false),
+            ("https://10.0.0.1/", false),
+            ("https://0.0.0.0/", false),
+        ] {
+            let url = UpstreamUrl::parse(text, None).ok().expect(text);
+            assert_eq!(is_loopback(&url), loopback, "{text}");
+        }
+    }
+}

@@ -17,8 +17,9 @@ pub const PREFIX: &str = "DCAMS_GATEWAY__";
 /// More levels than any key has.
 const DEEPEST: usize = 8;
 
-/// The variables of this process that override the configuration. One that is not UTF-8 is left out of
-/// no account: it arrives with replacement characters and is refused by what it overrides.
+/// The variables of this process that override the configuration.
+///
+/// What is not UTF-8 in one becomes U+FFFD, so that it is judged like any other value and not passed over.
 #[must_use]
 pub fn process_overrides() -> BTreeMap<String, String> {
     let variables = std::env::vars_os()

@@ -130,3 +130,53 @@ impl<'t> Cursor<'t> {
         self.text.as_bytes().get(self.at).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "{\n  \"a\": {\"b\": [1, {\"c/d\": true}, \"x\"]},\n  \"e\\\"~\": null,\n  \"\": 5\n}\n";
+
+    fn meant(pointer: &str) -> Option<(usize, String)> {
+        let location = place_of(TEXT, pointer)?;
+        Some((location.line, location.text.get(location.caret)?.to_owned()))
+    }
+
+    #[test]
+    fn a_pointer_leads_to_the_line_and_the_name_or_item() {
+        for (pointer, line, text) in [
+            ("/a", 2, "\"a\": {"),
+            ("/a/b", 2, "\"b\": ["),
+            ("/a/b/0", 2, "1"),
+            ("/a/b/1/c~1d", 2, "\"c/d\": true"),
+            ("/a/b/2", 2, "\"x\""),
+            ("/e\"~0", 3, "\"e\\\"~\": null"),
+            ("/", 4, "\"\": 5"),
+        ] {
+            let (found, shown) = meant(pointer).expect(pointer);
+            assert_eq!(found, line, "{pointer}");
+            assert!(text.starts_with(&shown) && !shown.is_empty(), "{pointer}: {shown}");
+        }
+        assert_eq!(meant("").map(|(line, _)| line), Some(1));
+    }
+
+    #[test]
+    fn a_pointer_to_nothing_leads_nowhere() {
+        for pointer in ["/b", "/a/b/3", "/a/b/x", "/a/b/0/0", "/a/c"] {
+            assert_eq!(meant(pointer), None, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_json_leads_nowhere_or_somewhere_but_ends() {
+        for text in
+            ["", "{", "{\"a\"", "{\"a\":", "{\"a\":[", "[[[[", "{\"\\", "\u{fc}", "{\"a\":\u{fc}}", "}", "{]"]
+        {
+            for pointer in ["", "/a", "/a/0", "/0/0/0"] {
+                let _ = place_of(text, pointer)
+                    .map(|location| location.text.get(location.caret).expect("bytes of it").len());
+            }
+        }
+    }
+}

@@ -72,18 +72,26 @@ pub fn load_with_secrets(source: &Source) -> Result<(Loaded, Secrets), Faults> {
     Ok((loaded, secrets))
 }
 
-fn attempt(source: &Source) -> Result<(Root, Option<Config>, Findings), Faults> {
+/// What was written, what it amounts to where it can be used, and what is wrong with it.
+type Judged = (Root, Option<Config>, Findings);
+
+fn attempt(source: &Source) -> Result<Judged, Faults> {
     let name = source.path.display().to_string();
     let text = read(&source.path).map_err(|(problem, remedy)| {
         let origin = Origin::File(name.clone());
         Faults::sorted(vec![Fault::new(Severity::Error, problem, remedy.to_owned(), origin)])
     })?;
+    judge(name, text, source)
+}
+
+/// Judges `text`, which reports call `name`.
+fn judge(name: String, text: String, source: &Source) -> Result<Judged, Faults> {
     let (mut root, malformed) = parse(&text);
     let mut file = FileText::new(name, text);
     // A repeated key is clear enough to read on; other faults of notation leave the meaning open.
     let readable = malformed.iter().all(|fault| fault.problem == "duplicate key");
     if readable {
-        file.understand(&root);
+        file.understand(&root, malformed.is_empty());
     }
     let mut findings = Findings::new(file);
     for fault in malformed {
@@ -160,4 +168,92 @@ fn read(path: &Path) -> Result<String, (String, &'static str)> {
 /// The folder that relative paths start at.
 fn base(path: &Path) -> PathBuf {
     path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CANARY: &str = "hunter2hunter2";
+
+    /// A configuration without schemas, because compiling them takes most of the time.
+    fn quick() -> String {
+        format!("schemas_dir = \"/nonexistent\"\n{}", include_str!("../../config/minimal.toml"))
+    }
+
+    /// A configuration in which the password stands where its reference belongs.
+    fn careless() -> String {
+        let text = quick();
+        let canary = format!("pass = \"{CANARY}\"");
+        text.replace("pass = { file = \"/run/secrets/veratad_pass\" }", &canary)
+    }
+
+    fn report(text: String) -> Option<String> {
+        let judged = judge("file.toml".to_owned(), text, &Source::default());
+        let settled = judged.and_then(|(_, config, findings)| settle(config, findings));
+        settled.err().map(|faults| faults.render(false))
+    }
+
+    /// Replaces a part of `text` near the password, as a slip of an editor would.
+    fn slip(text: &str, (at, length, instead): &(isize, usize, String)) -> String {
+        let characters: Vec<char> = text.chars().collect();
+        let password = text.find("hunter").map_or(0, |at| text[..at].chars().count());
+        let start = password.saturating_add_signed(*at).min(characters.len());
+        let end = (start + length).min(characters.len());
+        characters[..start]
+            .iter()
+            .chain(&instead.chars().collect::<Vec<_>>())
+            .chain(&characters[end..])
+            .collect()
+    }
+
+    fn slips() -> impl Strategy<Value = Vec<(isize, usize, String)>> {
+        let instead = prop_oneof!["[\\[\\]{}=\"'#.,\n -~]{0,3}", "[0-9a-z]{0,4}", "\\PC{0,3}"];
+        prop::collection::vec((-120_isize..60, 0_usize..12, instead), 1..5)
+    }
+
+    #[test]
+    fn the_careless_configuration_is_refused_for_its_password_and_its_schemas() {
+        let report = report(careless()).expect("a report");
+        assert!(report.contains("\n16 | pass = …\n"), "{report}");
+        assert!(report.ends_with("\n2 errors\n"), "{report}");
+    }
+
+    /// PROPTEST_CASES asks for more.
+    fn cases() -> ProptestConfig {
+        let default = ProptestConfig::default();
+        ProptestConfig { cases: default.cases.max(1024), failure_persistence: None, ..default }
+    }
+
+    proptest! {
+        #![proptest_config(cases())]
+
+        #[test]
+        fn no_slip_of_an_editor_makes_a_report_show_the_password(slips in slips()) {
+            let text = slips.iter().fold(careless(), |text, each| slip(&text, each));
+            if let Some(report) = report(text) {
+                prop_assert!(!report.contains(CANARY), "{report}");
+            }
+        }
+
+        #[test]
+        fn no_text_makes_loading_panic(text in "\\PC{0,200}|[\\[\\]{}=\"'#.,\n a-c0-9]{0,200}") {
+            prop_assert!(report(text).is_some());
+        }
+
+        #[test]
+        fn no_override_makes_loading_panic(
+            key in "[A-Z_a-z.\"=\n ]{0,40}",
+            name in "[A-Z_]{0,40}",
+            value in "\\PC{0,40}|[\\[\\]{}=\"',a-c0-9]{0,40}",
+        ) {
+            let environment = [(format!("DCAMS_GATEWAY__{name}"), value.clone())].into();
+            let source = Source { environment, overrides: vec![(key, value)], ..Source::default() };
+            let judged = judge("file.toml".to_owned(), quick(), &source);
+            let rendered = judged.and_then(|(_, config, findings)| settle(config, findings)).err();
+            prop_assert!(rendered.is_none_or(|faults| !faults.render(true).is_empty()));
+        }
+    }
 }

@@ -12,6 +12,7 @@
 
 mod addresses;
 mod canonical;
+mod collections;
 mod environment;
 mod faults;
 mod findings;

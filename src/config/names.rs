@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::collections::{NAME_RULE, is_name};
 use super::model::{Effect, HttpVersion, LogFormat, Validate};
-use super::reader::{Limits, NAME_RULE, is_name, listed, nearest};
+use super::reader::{Limits, listed, nearest};
 use super::text::{Text, Wrong};
 
 /// A name that the configuration defines or refers to.
@@ -31,7 +32,7 @@ impl Text for Name {
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
         match is_name(text) {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a usable name").remedy(NAME_RULE)),
+            false => Err(Wrong::new("is not a usable name")),
         }
     }
 

@@ -21,18 +21,17 @@ pub(super) struct Sha256(pub(super) [u8; 32]);
 impl Text for Sha256 {
     const FORM: &str = "the 64 hex digits that `dcams-gateway hash-key` prints";
     const PATTERN: &str = "^[0-9A-Fa-f]{64}$";
+    const CONCEALED: bool = true;
 
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
-        // What was pasted here may be the key itself.
-        let wrong = |problem| Wrong::new(problem).concealed();
         if text.len() != 64 {
-            return Err(wrong(format!("has {} characters, not 64", text.chars().count())));
+            return Err(Wrong::new("is not 64 characters long"));
         }
         let mut digest = [0; 32];
         for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
             let digits = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'));
             let parsed = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-            *byte = parsed.ok_or_else(|| wrong("has a character that is no hex digit".to_owned()))?;
+            *byte = parsed.ok_or_else(|| Wrong::new("has a character that is no hex digit"))?;
         }
         Ok(Self(digest))
     }

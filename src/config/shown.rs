@@ -16,7 +16,7 @@ pub(super) struct FileText {
     concealed: Vec<Range<usize>>,
     /// Keys and scalars: a `#` outside of them starts a comment.
     written: Vec<Range<usize>>,
-    /// Nothing is known about what is what: the notation is broken.
+    /// The notation is broken, so what stands where is a guess.
     broken: bool,
 }
 
@@ -31,9 +31,9 @@ impl FileText {
         &self.name
     }
 
-    /// Notes what is what, which is known once the notation was found good.
-    pub(super) fn understand(&mut self, root: &Node) {
-        self.broken = false;
+    /// Notes what stands where; `sound` when the notation has no fault.
+    pub(super) fn understand(&mut self, root: &Node, sound: bool) {
+        self.broken = !sound;
         note(root, &mut self.written);
     }
 
@@ -52,11 +52,8 @@ impl FileText {
         let line = self.text.get(line_start..line_end).unwrap_or_default().trim_end();
         let end = floor(&self.text, span.end).min(line_start.saturating_add(line.len())).max(start);
         let caret = start.saturating_sub(line_start)..end.saturating_sub(line_start);
-        let (shown, caret) = if self.broken {
-            self.guarded(line, line_start, caret)
-        } else {
-            self.redacted(line, line_start, caret)
-        };
+        let guarded = if self.broken { self.guarded(line, line_start, &caret) } else { None };
+        let (shown, caret) = guarded.unwrap_or_else(|| self.redacted(line, line_start, &caret));
         Origin::Line {
             file: self.name.clone(),
             elsewhere: false,
@@ -67,7 +64,7 @@ impl FileText {
     }
 
     /// The line with every concealed byte replaced and its comment cut off.
-    fn redacted(&self, line: &str, line_start: usize, caret: Range<usize>) -> (String, Range<usize>) {
+    fn redacted(&self, line: &str, line_start: usize, caret: &Range<usize>) -> (String, Range<usize>) {
         let mut shown = String::with_capacity(line.len());
         let mut moved = (None, None);
         let mut concealing = false;
@@ -78,13 +75,13 @@ impl FileText {
                 break;
             }
             if concealed && !concealing {
-                mark(&mut moved, offset, &caret, shown.len());
+                mark(&mut moved, offset, caret, shown.len());
                 shown.push_str(CONCEALED);
             } else if !concealed {
-                mark(&mut moved, offset, &caret, shown.len());
+                mark(&mut moved, offset, caret, shown.len());
                 shown.push(if character.is_control() { ' ' } else { character });
             } else if offset >= caret.end {
-                mark(&mut moved, offset, &caret, shown.len());
+                mark(&mut moved, offset, caret, shown.len());
             }
             concealing = concealed;
         }
@@ -94,25 +91,26 @@ impl FileText {
         (shown, start..end)
     }
 
-    /// The line of a file whose notation is broken: the value is shown only where neither the key nor
-    /// the section can hold a secret.
-    fn guarded(&self, line: &str, line_start: usize, caret: Range<usize>) -> (String, Range<usize>) {
+    /// What may be shown of a line while the notation is broken, where that is not the line as usual: a value
+    /// is shown only when it is made of amounts, and neither its key nor its section can hold a secret. The
+    /// section alone is no proof: its header may be what is broken.
+    fn guarded(&self, line: &str, line_start: usize, caret: &Range<usize>) -> Option<(String, Range<usize>)> {
         let before = self.text.get(..line_start).unwrap_or_default();
         let section = before.lines().rev().find(|line| line.starts_with('[')).unwrap_or_default();
-        let header = line.starts_with('[') && line.chars().all(is_header);
-        let key = line.split_once('=').map(|(key, _)| key).filter(|key| key.chars().all(is_header));
         let harmless = |text: &str| !SECRET_WORDS.iter().any(|word| text.to_ascii_lowercase().contains(word));
-        let quotes_before = before.matches("\"\"\"").count() + before.matches("'''").count();
+        let in_string = before.contains("\"\"\"") || before.contains("'''");
+        let (key, value) = line.split_once('=').unwrap_or(("", ""));
+        let key = Some(key.trim_end()).filter(|key| !in_string && !key.is_empty() && key.chars().all(is_key));
         match key {
-            _ if header => (line.to_owned(), caret),
-            Some(_) if harmless(section) && harmless(line) && quotes_before == 0 => (line.to_owned(), caret),
-            Some(key) if quotes_before == 0 => {
-                let shown = format!("{key}= {CONCEALED}");
-                let value = key.len().saturating_add(2);
-                let caret = if caret.end <= key.len() { caret } else { value..shown.len() };
-                (shown, caret)
+            Some(_) if harmless(section) && harmless(line) && value.split_whitespace().all(is_amount) => None,
+            Some(key) => {
+                let shown = format!("{key} = {CONCEALED}");
+                let value = shown.len().saturating_sub(CONCEALED.len());
+                let caret = if caret.end <= key.len() { caret.clone() } else { value..shown.len() };
+                Some((shown, caret))
             }
-            _ => (CONCEALED.to_owned(), 0..CONCEALED.len()),
+            None if !in_string && line.starts_with('[') && line.chars().all(is_header) => None,
+            None => Some((CONCEALED.to_owned(), 0..CONCEALED.len())),
         }
     }
 }
@@ -121,8 +119,26 @@ impl FileText {
 const SECRET_WORDS: [&str; 11] =
     ["cred", "user", "pass", "pwd", "secret", "token", "key", "sha", "auth", "caller", "://"];
 
+/// Whether `word` is a number, an amount as it is often written without its quotes, or true or false.
+fn is_amount(word: &str) -> bool {
+    let number = word.trim_start_matches('=').trim_end_matches(',');
+    let unit = number.trim_start_matches(|c: char| c.is_ascii_digit() || "._+-".contains(c));
+    let short = number.len() <= 20;
+    matches!(number, "true" | "false") || short && UNITS.contains(&unit)
+}
+
+/// What may follow a number, right or wrong.
+const UNITS: [&str; 19] = [
+    "", "%", "ms", "s", "sec", "m", "min", "h", "d", "B", "KB", "MB", "GB", "KiB", "MiB", "GiB", "KiB/s",
+    "MiB/s", "B/s",
+];
+
+fn is_key(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "_-.".contains(character)
+}
+
 fn is_header(character: char) -> bool {
-    character.is_ascii_alphanumeric() || " \t_-.[]\"".contains(character)
+    is_key(character) || "[]".contains(character)
 }
 
 fn note(node: &Node, written: &mut Vec<Range<usize>>) {
@@ -165,4 +181,87 @@ fn floor(text: &str, at: usize) -> usize {
         at = at.saturating_sub(1);
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tree::parse;
+
+    /// What is shown of the line of `at`, and which part of it is under the caret.
+    fn shown(text: &str, secrets: &[&str], at: &str) -> (String, String) {
+        let (root, malformed) = parse(text);
+        let mut file = FileText::new("file".to_owned(), text.to_owned());
+        if malformed.is_empty() {
+            file.understand(&root, true);
+        }
+        let span =
+            |part: &str| text.find(part).map(|start| start..start + part.len()).expect("a part of the text");
+        for secret in secrets {
+            file.conceal(span(secret));
+        }
+        match file.origin(&span(at)) {
+            Origin::Line { shown, caret, .. } => {
+                let under = shown.get(caret).expect("bytes of the line").to_owned();
+                (shown, under)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn pair(line: &str, under: &str) -> (String, String) {
+        (line.to_owned(), under.to_owned())
+    }
+
+    #[test]
+    fn a_concealed_part_becomes_one_ellipsis_wherever_the_caret_is() {
+        let text = "a = { b = \"secret\", c = \"öffentlich\" }\n";
+        let line = "a = { b = …, c = \"öffentlich\" }";
+        assert_eq!(shown(text, &["\"secret\""], "\"secret\""), pair(line, "…"));
+        assert_eq!(shown(text, &["\"secret\""], "\"öffentlich\""), pair(line, "\"öffentlich\""));
+        assert_eq!(shown(text, &["\"secret\""], "b"), pair(line, "b"));
+        assert_eq!(
+            shown(text, &["\"secret\"", "\"öffentlich\""], "c ="),
+            pair("a = { b = …, c = … }", "c =")
+        );
+    }
+
+    #[test]
+    fn a_comment_is_not_shown_and_a_hash_sign_in_a_string_is_no_comment() {
+        assert_eq!(shown("a = \"#1\" # was: secret\n", &[], "a"), pair("a = \"#1\"", "a"));
+        assert_eq!(shown("[t] # secret\na = 1\n", &[], "[t]"), pair("[t]", "[t]"));
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_is_shown_in_none_of_them() {
+        let text = "a = { b = \"\"\"one\nsecret\"\"\", c = 1 }\n";
+        assert_eq!(
+            shown(text, &["\"\"\"one\nsecret\"\"\""], "\"\"\"one\nsecret\"\"\""),
+            pair("a = { b = …", "…")
+        );
+        assert_eq!(shown(text, &["\"\"\"one\nsecret\"\"\""], "c ="), pair("…, c = 1 }", "c ="));
+    }
+
+    #[test]
+    fn while_the_notation_is_broken_a_value_is_shown_only_where_no_secret_can_stand() {
+        for (text, at, line) in [
+            ("[data]\nworkers = 4 4\n", "4 4", "workers = 4 4"),
+            ("[data]\nbody_timeout = 30s\n", "30s", "body_timeout = 30s"),
+            ("[data]\nmax_requests == 5\n", "5", "max_requests == 5"),
+            ("[data]\nx = secret\n", "secret", "x = …"),
+            ("[data]\nx = \"secret\n", "secret", "x = …"),
+            ("[data]\nx = 5 secret\n", "secret", "x = …"),
+            ("[data]\npassphrase = secret\n", "secret", "passphrase = …"),
+            ("[credentials.production]\nx = secret\n", "secret", "x = …"),
+            ("[credentials.production]\nx = secret\n", "x", "x = …"),
+            ("secret\n", "secret", "…"),
+            ("\"secret\" = \n", "secret", "…"),
+            ("[data]\nx = \"\"\"\nmore = secret\n", "secret", "…"),
+            ("[secret\n", "[secret", "[secret"),
+            ("[\"se cret\n", "cret", "…"),
+            ("url = https://user:secret@host\n", "secret", "url = …"),
+        ] {
+            assert_eq!(shown(text, &[], at).0, line, "{text}");
+        }
+    }
 }

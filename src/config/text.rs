@@ -15,6 +15,9 @@ pub(super) trait Text: Sized {
     /// A regular expression (of JSON Schema) that every accepted string matches.
     const PATTERN: &str;
 
+    /// Whether it is kept out of every report, right or wrong.
+    const CONCEALED: bool = false;
+
     /// Reads `text`.
     fn parse(text: &str, limits: Limits) -> Result<Self, Wrong>;
 
@@ -48,6 +51,9 @@ impl Wrong {
 
 impl<T: Text> Written for T {
     fn read(node: &Node, key: &str, limits: Limits, findings: &mut Findings) -> Option<Self> {
+        if Self::CONCEALED {
+            findings.conceal(node);
+        }
         let wrong = match node.text() {
             Some(text) => match Self::parse(text, limits) {
                 Ok(value) => return Some(value),

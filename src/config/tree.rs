@@ -15,7 +15,7 @@ pub(super) enum Place {
     Variable(Arc<str>),
     /// A `KEY=VALUE` of the command line, by key.
     Argument(Arc<str>),
-    /// Nowhere: it is a built-in default.
+    /// Nowhere: it is a built-in default, or the file as a whole.
     Default,
 }
 
@@ -91,12 +91,9 @@ pub(super) struct Malformed {
 /// Reads `text`, with every fault of notation that the parser can find in one run.
 pub(super) fn parse(text: &str) -> (Node, Vec<Malformed>) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let span = table.span();
-    let root = Node {
-        place: Place::File(span.start..span.start),
-        kind: table_kind(table.get_ref(), &|span| Place::File(span)),
-        given: None,
-    };
+    // The root has no line of its own.
+    let kind = table_kind(table.get_ref(), &|span| Place::File(span));
+    let root = Node { place: Place::Default, kind, given: None };
     let malformed = errors
         .iter()
         .map(|error| Malformed { problem: error.message().to_owned(), span: error.span() })

@@ -90,35 +90,53 @@ impl Text for Share {
 
 /// A whole number and one of `units`, within `limits`.
 fn quantity(text: &str, units: &[Unit], limits: Limits) -> Result<u64, Wrong> {
-    let value = worth(text, units)?;
-    if let Some((least, most)) = limits {
-        let low = worth(least, units)?;
-        let high = worth(most, units)?;
-        if !(low..=high).contains(&value) {
-            let problem = if value < low { "is too small" } else { "is too large" };
-            return Err(Wrong::new(problem).remedy(format!("it ranges from {least} to {most}")));
-        }
+    let Some((least, most)) = limits else { return Ok(worth(text, units)?) };
+    let range = |problem| Wrong::new(problem).remedy(format!("it ranges from {least} to {most}"));
+    let low = worth(least, units)?;
+    let high = worth(most, units)?;
+    match worth(text, units) {
+        Ok(value) if value < low => Err(range("is too small")),
+        Ok(value) if value <= high => Ok(value),
+        Ok(_) | Err(NotWorth::TooLarge) => Err(range("is too large")),
+        Err(wrong) => Err(wrong.into()),
     }
-    Ok(value)
 }
 
-fn worth(text: &str, units: &[Unit]) -> Result<u64, Wrong> {
+/// Why a text is no quantity.
+enum NotWorth {
+    Because(&'static str),
+    /// More of the smallest unit than can be counted.
+    TooLarge,
+}
+
+impl From<NotWorth> for Wrong {
+    fn from(wrong: NotWorth) -> Self {
+        match wrong {
+            NotWorth::Because(problem) => Self::new(problem),
+            NotWorth::TooLarge => Self::new("is too large"),
+        }
+    }
+}
+
+fn worth(text: &str, units: &[Unit]) -> Result<u64, NotWorth> {
+    use NotWorth::Because;
+
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
     if number.is_empty() {
-        return Err(Wrong::new("does not start with a whole number"));
+        return Err(Because("does not start with a whole number"));
     }
     if unit.is_empty() {
-        return Err(Wrong::new("has no unit"));
+        return Err(Because("has no unit"));
     }
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(Wrong::new(match unit.starts_with('.') {
+        return Err(Because(match unit.starts_with('.') {
             true => "is not a whole number with a unit",
             false => "has an unknown unit",
         }));
     };
     let value = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
-    value.ok_or_else(|| Wrong::new("is too large"))
+    value.ok_or(NotWorth::TooLarge)
 }
 
 impl Written for Count {
@@ -180,5 +198,71 @@ impl Written for Flag {
 
     fn feed(&self, key: &str, canonical: &mut Canonical) {
         canonical.line(key, if self.0 { "true" } else { "false" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_worth_what_it_says() {
+        let cases: [(&str, &[Unit], u64); 12] = [
+            ("500ms", &TIME, 500),
+            ("30s", &TIME, 30_000),
+            ("5m", &TIME, 300_000),
+            ("1h", &TIME, 3_600_000),
+            ("0s", &TIME, 0),
+            ("4096B", &SIZE, 4096),
+            ("64KiB", &SIZE, 65_536),
+            ("20MiB", &SIZE, 20_971_520),
+            ("1GiB", &SIZE, 1_073_741_824),
+            ("16KiB/s", &SPEED, 16_384),
+            ("25%", &SHARE, 25),
+            ("18446744073709551615B", &SIZE, u64::MAX),
+        ];
+        for (text, units, expected) in cases {
+            assert_eq!(worth(text, units).ok(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_number_with_a_known_unit_is_refused() {
+        for text in [
+            "",
+            "30",
+            "s",
+            "30 s",
+            " 30s",
+            "30s ",
+            "1.5s",
+            "-1s",
+            "+1s",
+            "1e3s",
+            "30S",
+            "30sec",
+            "0x1s",
+            "1_000s",
+            "٣s",
+            "5d",
+            "1m30s",
+            "18446744073709551615s",
+            "99999999999999999999ms",
+        ] {
+            assert!(worth(text, &TIME).is_err(), "{text}");
+        }
+        for text in ["1KB", "1MB", "1kib", "1K", "1M", "1TiB", "17179869184GiB", "1KiB/s"] {
+            assert!(worth(text, &SIZE).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_inclusive() {
+        let limits = Some(("100ms", "10m"));
+        for (text, accepted) in
+            [("99ms", false), ("100ms", true), ("600s", true), ("600001ms", false), ("0s", false)]
+        {
+            assert_eq!(quantity(text, &TIME, limits).is_ok(), accepted, "{text}");
+        }
     }
 }

@@ -5,11 +5,12 @@
 //! test compares the two.
 
 use super::addresses::{Host, OpsListen, UrlPath};
+use super::collections::{List, Named};
 use super::model::{
     AuditOutput, Effect, HttpVersion, Listen, LogFormat, Roots, SecretRef, UpstreamUrl, Validate,
 };
 use super::names::{FileName, FilePath, Filter, KeyId, Member, Name};
-use super::reader::{List, Named, tables};
+use super::reader::tables;
 use super::references::{CredentialName, Expiry, Sha256, Variable};
 use super::units::{Count, Flag, Share, Size, Speed, Time};
 

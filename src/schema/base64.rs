@@ -5,10 +5,14 @@
 //! writes for every slash, stays on the fast way: in valid JSON whose only escapes are `\/` every
 //! backslash stands before a slash, so it may be taken for a letter of the alphabet and subtracted from the length.
 
+use super::escaped::{Piece, Pieces};
 use crate::json::{Escapes, Text};
 
 /// Decoded bytes that [`Head`] holds at most: enough for the brands of a HEIC file.
 const HEAD_BYTES: usize = 63;
+
+/// As many bytes as those can take as written: four letters for three bytes, each as `\u0041`.
+const HEAD_WRITTEN_BYTES: usize = HEAD_BYTES / 3 * 4 * 6;
 
 /// The first decoded bytes of a base64 string.
 pub(super) struct Head {
@@ -29,7 +33,7 @@ pub(super) fn is_canonical(text: Text<'_>) -> bool {
     match text.escapes() {
         Escapes::None => is_canonical_bytes(text.raw(), 0),
         Escapes::Solidus => is_canonical_bytes(text.raw(), text.escape_count()),
-        Escapes::Any => is_canonical_chars(text.chars()),
+        Escapes::Any => Shape::of(text).is_canonical(),
     }
 }
 
@@ -40,9 +44,10 @@ pub(super) fn decoded_bytes(text: Text<'_>) -> u64 {
             let padding = text.raw().iter().rev().take(2).take_while(|byte| **byte == b'=').count();
             (text.unescaped_len(), padding)
         }
-        Escapes::Any => text.chars().fold((0_usize, 0_usize), |(letters, padding), letter| {
-            (letters.saturating_add(1), if letter == '=' { padding.saturating_add(1) } else { 0 })
-        }),
+        Escapes::Any => {
+            let shape = Shape::of(text);
+            (shape.letters, shape.padding)
+        }
     };
     let bits = (letters as u64).saturating_sub(padding as u64).saturating_mul(6);
     bits / 8
@@ -50,12 +55,9 @@ pub(super) fn decoded_bytes(text: Text<'_>) -> u64 {
 
 /// Decodes the first bytes of `text`.
 pub(super) fn head(text: Text<'_>) -> Head {
-    match text.escapes() {
-        Escapes::None | Escapes::Solidus => {
-            head_of(text.raw().iter().copied().filter(|byte| *byte != b'\\').map(sextet))
-        }
-        Escapes::Any => head_of(text.chars().map(|letter| u8::try_from(letter).ok().and_then(sextet))),
-    }
+    let written = text.raw();
+    let start = written.get(..HEAD_WRITTEN_BYTES).unwrap_or(written);
+    head_of(Pieces::of(start).flat_map(Piece::bytes).map(sextet))
 }
 
 /// `backslashes`: how many of the bytes are the first half of `\/`.
@@ -89,27 +91,51 @@ fn is_foreign(byte: u8) -> u8 {
     u8::from(!(letter | digit_or_slash | (byte == b'+') | (byte == b'\\')))
 }
 
-/// The slow way, for strings with other escapes than `\/` (.NET writes `+` as `\u002B`).
-fn is_canonical_chars(chars: impl Iterator<Item = char>) -> bool {
-    let (mut letters, mut padding, mut last) = (0_usize, 0_usize, 0_u8);
-    for letter in chars {
-        letters = letters.saturating_add(1);
-        if letter == '=' {
-            padding = padding.saturating_add(1);
-            continue;
+/// What a string with escapes of any kind is made of (.NET writes `+` as `\u002B`).
+#[derive(Default)]
+struct Shape {
+    letters: usize,
+    /// `=` at the end.
+    padding: usize,
+    /// The value of the last letter before the padding.
+    last: u8,
+    /// Something is no letter of the alphabet, or stands behind padding.
+    is_foreign: bool,
+}
+
+impl Shape {
+    fn of(text: Text<'_>) -> Self {
+        let mut shape = Self::default();
+        for piece in Pieces::of(text.raw()) {
+            shape.add(piece.run);
+            shape.add(piece.letter.as_slice());
         }
-        match u8::try_from(letter).ok().and_then(sextet) {
-            Some(value) if padding == 0 => last = value,
-            _ => return false,
-        }
+        shape
     }
-    let unused_bits = match padding {
-        0 => 0,
-        1 => 0b11,
-        2 => 0b1111,
-        _ => return false,
-    };
-    letters.is_multiple_of(4) && last & unused_bits == 0
+
+    /// Adds unescaped bytes.
+    fn add(&mut self, bytes: &[u8]) {
+        let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
+        let body = bytes.get(..bytes.len().saturating_sub(padding)).unwrap_or_default();
+        if let Some(last) = body.last() {
+            // A backslash counts as a letter where escapes are not resolved; here they are.
+            self.is_foreign |= self.padding > 0 || !is_alphabet(body) || sextet(*last).is_none();
+            self.last = sextet(*last).unwrap_or_default();
+            self.padding = 0;
+        }
+        self.letters = self.letters.saturating_add(bytes.len());
+        self.padding = self.padding.saturating_add(padding);
+    }
+
+    fn is_canonical(&self) -> bool {
+        let unused_bits = match self.padding {
+            0 => 0,
+            1 => 0b11,
+            2 => 0b1111,
+            _ => return false,
+        };
+        !self.is_foreign && self.letters.is_multiple_of(4) && self.last & unused_bits == 0
+    }
 }
 
 fn head_of(sextets: impl Iterator<Item = Option<u8>>) -> Head {
@@ -201,7 +227,17 @@ mod tests {
 
     #[test]
     fn a_backslash_that_does_not_stand_before_a_slash_is_refused() {
-        for written in [r"\\AAA", r"AA\\A", r"AAA\\", r"A\nAA", r"AA\/\\", r"\\\/AA"] {
+        for written in [
+            r"\\AAA",
+            r"AA\\A",
+            r"AAA\\",
+            r"A\nAA",
+            r"AA\/\\",
+            r"\\\/AA",
+            r"\u005cAAA",
+            r"A\u005cA\u005c",
+            r"AAA\u005C",
+        ] {
             assert!(!of(written, is_canonical), "{written}");
         }
     }
@@ -217,6 +253,17 @@ mod tests {
             if byte >= 0x20 && !matches!(letter, '"' | '\\') {
                 assert_eq!(of(&text, is_canonical), expected, "{letter:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_whatever_escape_stands_where_it_ends() {
+        let file = [b"%PDF-1.7".as_slice(), &[0xFB; 500]].concat();
+        let plain = STANDARD.encode(&file);
+        for at in 400..520 {
+            let (before, after) = plain.split_at(at);
+            let written = format!("{before}{}", after.replace('+', r"\u002B").replace('/', r"\/"));
+            assert!(of(&written, |text| head(text).bytes().to_vec()) == file[..HEAD_BYTES], "{at}");
         }
     }
 

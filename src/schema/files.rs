@@ -197,3 +197,17 @@ pub(super) fn named(mut faults: Vec<SchemaFault>) -> Vec<SchemaFault> {
     faults.dedup();
     faults
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_tells_names_from_texts() {
+        let digest = |name: &str, text: &str| {
+            digest(std::iter::once(name), &SchemaFiles::from([(name.to_owned(), text.to_owned())]))
+        };
+        assert_ne!(digest("a", "bc"), digest("ab", "c"));
+        assert_eq!(digest("a", "bc"), digest("a", "bc"));
+    }
+}

@@ -1,5 +1,6 @@
 //! Which forms of text does JSON Schema not know, but the services need?
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 
@@ -8,13 +9,12 @@ pub(super) const PAST_DATE: &str = "past-date-yyyymmdd";
 
 /// Whether `text` is eight digits that name a day of the calendar which has begun somewhere on earth.
 pub(super) fn is_past_date(text: &str) -> bool {
-    is_date_until(text, latest_date_on_earth())
+    is_date_until(text, latest_date_on_earth(Timestamp::now()))
 }
 
 /// The date where the day begins first (UTC+14): nobody's birthday is refused for their time zone.
-fn latest_date_on_earth() -> Date {
-    let first = Offset::constant(14);
-    jiff::Timestamp::now().to_zoned(TimeZone::fixed(first)).date()
+fn latest_date_on_earth(now: Timestamp) -> Date {
+    now.to_zoned(TimeZone::fixed(Offset::constant(14))).date()
 }
 
 fn is_date_until(text: &str, last: Date) -> bool {
@@ -74,8 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_date_on_earth_is_never_behind_utc() {
-        let utc = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
-        assert!(latest_date_on_earth() >= utc);
+    fn a_day_begins_at_ten_o_clock_utc_of_the_day_before() {
+        let at = |text: &str| latest_date_on_earth(text.parse().unwrap());
+        assert_eq!(at("2026-11-20T09:59:59Z"), date(2026, 11, 20));
+        assert_eq!(at("2026-11-20T10:00:00Z"), date(2026, 11, 21));
     }
 }

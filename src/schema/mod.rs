@@ -13,13 +13,14 @@
 //! | `facts` | what may the audit know of a document? |
 //!
 //! A document is then read by `jsonschema` through `representation` (with `compare`), and by our own `keywords`
-//! (with `base64`, `media`, `formats`); no string of it is copied. `schemas/README.md` tells what schemas may say.
+//! (with `base64`, `escaped`, `media`, `formats`); no string of it is copied. `schemas/README.md` tells what schemas may say.
 
 mod base64;
 mod builtin;
 mod closed;
 mod compare;
 mod dialect;
+mod escaped;
 mod facts;
 mod files;
 mod formats;

@@ -164,7 +164,7 @@ impl<'s> Walk<'s, '_> {
             );
             return;
         };
-        if self.active.iter().any(|active| active == target) || target == "#" {
+        if self.active.iter().any(|active| active == target) {
             self.fault(
                 place,
                 &format!("\"$ref\": \"{target}\" leads back to itself"),

@@ -10,12 +10,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::delivery::Deliveries;
+
 /// What a connection may take its time for.
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
     pub(super) first_byte: Duration,
     pub(super) head: Duration,
     pub(super) idle: Duration,
+    /// The slowest at which an answer may be read, after `idle`.
+    pub(super) min_rate_bytes_per_s: u64,
 }
 
 /// What a connection is doing; shared by its bytes, its requests and its watchdog. Times are
@@ -28,6 +32,8 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     blocked_since: AtomicU64,
     multiplexed: bool,
+    left_unread: AtomicBool,
+    deliveries: Deliveries,
 }
 
 /// Why a connection must end.
@@ -37,6 +43,13 @@ pub(super) enum Overdue {
     Head,
     Idle,
     Reader,
+}
+
+impl Patience {
+    /// A deadline that begins while the last one is slept through is noticed after this at the latest.
+    pub(super) fn shortest(&self) -> Duration {
+        self.first_byte.min(self.head).min(self.idle)
+    }
 }
 
 impl Overdue {
@@ -62,7 +75,29 @@ impl Activity {
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
             multiplexed,
+            left_unread: AtomicBool::new(false),
+            deliveries: Deliveries::default(),
         })
+    }
+
+    /// Whether it is HTTP/2.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed
+    }
+
+    /// Its answers.
+    pub(super) fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
+    }
+
+    /// A body will not be read to its end: the connection cannot serve another request.
+    pub(super) fn leave_unread(&self) {
+        self.left_unread.store(true, Ordering::Release);
+    }
+
+    /// Whether a body was left unread.
+    pub(super) fn left_unread(&self) -> bool {
+        self.left_unread.load(Ordering::Acquire)
     }
 
     /// A request's head is complete; it is over when what is returned is dropped.
@@ -77,6 +112,8 @@ impl Activity {
         let since = |time: &AtomicU64| Some(time.load(Ordering::Acquire)).filter(|time| *time > 0);
         let (begun, allowed, overdue) = if let Some(blocked) = since(&self.blocked_since) {
             (blocked, patience.idle, Overdue::Reader)
+        } else if let Some(due) = self.deliveries.due(patience) {
+            return if due <= Instant::now() { Err(Overdue::Reader) } else { Ok(due) };
         } else if self.requests.load(Ordering::Acquire) > 0 {
             return Ok(Instant::now() + patience.head);
         } else if let Some(head) = since(&self.head_since) {
@@ -98,7 +135,8 @@ impl Activity {
     }
 
     fn bytes_came(&self) {
-        let waiting = self.requests.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Acquire) == 0;
+        let waiting =
+            self.requests.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Acquire) == 0;
         if waiting && !self.multiplexed {
             self.head_since.store(self.now(), Ordering::Release);
         }
@@ -141,7 +179,11 @@ impl<S> Noted<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
@@ -195,6 +237,7 @@ mod tests {
         first_byte: Duration::from_secs(1),
         head: Duration::from_secs(2),
         idle: Duration::from_secs(3),
+        min_rate_bytes_per_s: 1_000,
     };
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,8 @@ pub(super) struct Certificates {
     shown: Arc<Shown>,
     server: Arc<ServerConfig>,
     seen: Option<Seen>,
+    /// The last look ended with a pair that is not usable.
+    broken: bool,
 }
 
 struct Seen {
@@ -52,7 +54,7 @@ impl Certificates {
         let shown = Arc::new(Shown(ArcSwap::from_pointee(tls::certified_key(&files.cert, &files.key)?)));
         let server = tls::server(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>)?;
         let files = TlsFiles { cert: files.cert.clone(), key: files.key.clone() };
-        Ok(Self { files, shown, server, seen })
+        Ok(Self { files, shown, server, seen, broken: false })
     }
 
     /// What a listener serves with.
@@ -86,13 +88,20 @@ impl Certificates {
         if unchanged {
             return;
         }
-        self.seen = now;
         match tls::certified_key(&self.files.cert, &self.files.key) {
             Ok(certified) => {
                 self.shown.0.store(Arc::new(certified));
+                // Not noted before: files that are being replaced are looked at again.
+                self.seen = now;
+                self.broken = false;
                 tracing::info!("the listener's certificate was renewed");
             }
-            Err(fault) => tracing::error!(%fault, "the listener's new certificate is not usable: the old one stays"),
+            Err(fault) => {
+                if !self.broken {
+                    tracing::error!(%fault, "the listener's new certificate is not usable: the old one stays");
+                }
+                self.broken = true;
+            }
         }
     }
 }

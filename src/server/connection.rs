@@ -2,14 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -20,7 +18,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
-use super::activity::{Activity, InProgress, Noted, Overdue, Patience};
+use super::activity::{Activity, Noted, Overdue, Patience};
+use super::delivery::Delivered;
+use super::unread::Unread;
 use super::worker::{Accepted, Stream};
 use crate::arrival::{Arrival, Peer};
 use crate::gateway::Gateway;
@@ -48,7 +48,12 @@ impl Context {
     pub(super) fn new(gateway: &Gateway, drained: watch::Receiver<bool>) -> Self {
         let data = &gateway.config.data;
         Self {
-            patience: Patience { first_byte: data.first_byte_timeout, head: data.header_timeout, idle: data.idle_timeout },
+            patience: Patience {
+                first_byte: data.first_byte_timeout,
+                head: data.header_timeout,
+                idle: data.idle_timeout,
+                min_rate_bytes_per_s: data.min_body_rate_bytes_per_s,
+            },
             max_head_bytes: data.max_head_bytes,
             drained,
             metrics: Arc::clone(&gateway.metrics),
@@ -59,7 +64,7 @@ impl Context {
 /// Serves one connection to its end.
 pub(super) async fn serve<S>(accepted: Accepted, stack: S, context: Arc<Context>)
 where
-    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible, Future: Send>
+    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static,
@@ -95,12 +100,12 @@ where
 async fn serve_http1<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible> + Clone,
+    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible> + Clone,
 {
     let activity = Activity::new(false);
     let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
     // Boxed, because hyper gives the stream back only of a connection that can be moved.
-    let service = service_fn(|request| Box::pin(answer(request, peer, stack.clone(), activity.request())));
+    let service = service_fn(|request| Box::pin(answer(request, peer, stack.clone(), Arc::clone(&activity))));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // Heads have their deadline in `Activity`, which tells an idle connection from a slow head.
@@ -121,23 +126,25 @@ where
                 }
                 _ = drained.wait_for(|drained| *drained), if !draining => {
                     draining = true;
-                    Pin::new(&mut connection).graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
             }
         }
     };
+    let mut unread = activity.left_unread();
     if let Some(Err(error)) = &ended {
+        unread |= error.is_parse();
         context.metrics.connection(if error.is_parse() { "bad_request_head" } else { "broken" });
     }
     if ended.is_some() {
-        linger(connection.into_parts().io.into_inner().into_inner()).await;
+        close(connection.into_parts().io.into_inner().into_inner(), unread).await;
     }
 }
 
 async fn serve_http2<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible, Future: Send>
+    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static,
@@ -145,7 +152,7 @@ where
     let activity = Activity::new(true);
     let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
     let of_requests = Arc::clone(&activity);
-    let service = service_fn(move |request| answer(request, peer, stack.clone(), of_requests.request()));
+    let service = service_fn(move |request| answer(request, peer, stack.clone(), Arc::clone(&of_requests)));
     let head_bytes = u32::try_from(context.max_head_bytes).unwrap_or(u32::MAX);
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -185,59 +192,42 @@ async fn answer<S>(
     request: Request<Incoming>,
     peer: Peer,
     stack: S,
-    in_progress: InProgress,
-) -> Result<Response<InProgressBody>, Infallible>
+    activity: Arc<Activity>,
+) -> Result<Response<Delivered>, Infallible>
 where
-    S: Service<Arrival<Incoming>, Response = Response<Reply>, Error = Infallible>,
+    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible>,
 {
-    let response = stack.oneshot(Arrival { request, peer }).await?;
-    Ok(response.map(|reply| InProgressBody { reply, _in_progress: in_progress }))
+    let in_progress = activity.request();
+    let request = Unread::of(request, &activity);
+    let mut response = stack.oneshot(Arrival { request, peer }).await?;
+    if activity.left_unread() {
+        // Else the caller would send its next request into a connection that closes.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|reply| Delivered::new(reply, activity, in_progress)))
 }
 
 /// Ends when the connection must.
 async fn overdue(activity: &Activity, patience: &Patience) -> Overdue {
     loop {
         match activity.judge(patience) {
-            Ok(until) => sleep_until(until).await,
+            Ok(until) => sleep_until(until.min(Instant::now() + patience.shortest())).await,
             Err(overdue) => return overdue,
         }
     }
 }
 
-/// Says that no more will be sent, and reads on for a while. A socket that is closed with unread
-/// bytes resets the connection, and the peer may lose the answer it was about to read.
-async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let deadline = Instant::now() + LINGER;
-    let mut unwanted = stream.take(LINGER_BYTES);
-    let mut buffer = vec![0; 64 << 10];
-    while let Ok(Ok(1..)) = tokio::time::timeout_at(deadline, unwanted.read(&mut buffer)).await {}
-}
-
-/// A body whose request is in progress until it was handed over.
-struct InProgressBody {
-    reply: Reply,
-    _in_progress: InProgress,
-}
-
-impl Body for InProgressBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        task: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.get_mut().reply).poll_frame(task)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.reply.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.reply.size_hint()
-    }
+/// Says that no more will be sent, and reads what is still `unread` for a while. A socket that is closed
+/// with unread bytes resets the connection, and the peer may lose the answer it was about to read.
+async fn close<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO, unread: bool) {
+    let closing = async {
+        if stream.shutdown().await.is_err() || !unread {
+            return;
+        }
+        let mut unwanted = stream.take(LINGER_BYTES);
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(1..) = unwanted.read(&mut buffer).await {}
+    };
+    // A peer that neither reads nor ends is not waited for.
+    let _ = timeout(LINGER, closing).await;
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
 
@@ -17,7 +18,8 @@ use crate::gateway::Gateway;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// The pause after a failed accept (out of descriptors), so that the loop does not spin.
+/// The pause after an accept that failed for want of descriptors or memory, so that the loop does not
+/// spin.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// An open listener.
@@ -76,8 +78,11 @@ impl Listener {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     gateway.metrics.connection("accept_failed");
-                    tracing::warn!(os = error.raw_os_error(), "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    // A peer that was gone before it was accepted costs nobody else a pause.
+                    if is_want(&error) {
+                        tracing::warn!(os = error.raw_os_error(), "connections cannot be accepted");
+                        tokio::time::sleep(PAUSE).await;
+                    }
                     continue;
                 }
             };
@@ -108,6 +113,12 @@ impl Listener {
     }
 }
 
+/// Out of descriptors or memory: the next accept would fail as well.
+fn is_want(error: &io::Error) -> bool {
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| wants.contains(&code))
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Listen::Unix(path) = &self.address {
@@ -126,7 +137,8 @@ fn open_unix(path: &Path) -> io::Result<UnixListener> {
     let metadata = std::fs::metadata(folder)?;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
     if !own || metadata.permissions().mode() & 0o027 != 0 {
-        let problem = "the folder of a unix socket must belong to the gateway's own user, with mode 0750 or stricter";
+        let problem =
+            "the folder of a unix socket must belong to the gateway's own user, with mode 0750 or stricter";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
     }
     remove_stale(path)?;
@@ -141,9 +153,12 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !metadata.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is in the way"));
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
+    let probe = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    // Else a listener that accepts nothing, and has as many waiting as it takes, would be waited for.
+    probe.set_nonblocking(true)?;
+    match probe.connect(&socket2::SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
     }
 }

@@ -3,8 +3,10 @@
 mod activity;
 mod certificates;
 mod connection;
+mod delivery;
 mod doors;
 mod listen;
+mod unread;
 mod worker;
 
 use std::net::SocketAddr;
@@ -98,9 +100,14 @@ impl Running {
         self.ops
     }
 
-    /// Refuses new connections, answers what is in progress within the drain limit, writes every
-    /// record, and ends the workers.
+    /// Refuses new connections, answers what is in progress within the drain limit, writes every record,
+    /// and ends the workers.
     pub async fn drain(self) -> Drained {
+        self.drain_until(std::future::pending()).await
+    }
+
+    /// As [`drain`](Self::drain), but what is in progress when `cut` ends is cut off.
+    pub async fn drain_until(self, cut: impl Future<Output = ()>) -> Drained {
         let Self { gateway, accepting, workers, drain, doors, .. } = self;
         gateway.draining.store(true, Ordering::Release);
         for task in accepting {
@@ -110,8 +117,14 @@ impl Running {
         }
         let _ = drain.send(true);
         let deadline = Instant::now() + gateway.config.data.drain_timeout;
-        while (gateway.recorder.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        let whole = async {
+            while (gateway.recorder.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = whole => {}
+            () = cut => {}
         }
         let left = gateway.recorder.in_progress();
         // What is cut off here is recorded as its futures are dropped with their workers.

@@ -53,7 +53,8 @@ impl Workers {
         let mut workers = Self { senders: Vec::new(), threads: Vec::new(), stop };
         for number in 0..count.max(1) {
             let fault = |source| StartFault::Io { what: format!("start worker {number}"), source };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
             let (sender, receiver) = unbounded_channel();
             let worker = Worker {
                 gateway: Arc::clone(gateway),
@@ -65,8 +66,9 @@ impl Workers {
                 .name(format!("worker-{number}"))
                 .spawn(move || {
                     runtime.block_on(worker.work());
-                    // Dropping the runtime drops, and thereby records, what is still in progress.
-                    drop(runtime);
+                    // Drops, and thereby records, what is still in progress. Not waited for is what
+                    // blocks: a look-up of a name may take half a minute.
+                    runtime.shutdown_background();
                 })
                 .map_err(fault)?;
             workers.senders.push(sender);

@@ -60,6 +60,11 @@ impl Dcams {
                 let _unread = (body, arrival);
                 return std::future::pending().await;
             }
+            Fault::EarlyHtml { status } => {
+                return Delivery::Proper(
+                    html(StatusCode::from_u16(status).unwrap_or_default()).into_response(),
+                );
+            }
             Fault::ResetOnAccept => return Delivery::Scripted(vec![Step::Reset]),
             _ => {}
         }

@@ -18,6 +18,7 @@ mod control;
 mod dcams;
 mod duration;
 mod fault;
+mod grammar;
 mod php;
 mod plan;
 mod reflect;
@@ -32,8 +33,9 @@ mod witness;
 
 pub use dcams::LONGEST_BODY;
 pub use duration::{parse_duration, show_duration};
-pub use fault::{Encoding, Fault, UnknownFault};
-pub use storage::{Failure, FailureStyle};
+pub use fault::{Encoding, Fault};
+pub use grammar::UnknownFault;
+pub use storage::{Failure, FailureStyle, UnknownStyle};
 pub use witness::{Counts, MOST_BYTES, MOST_REQUESTS, Received};
 
 use dcams::Dcams;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub failure_style: FailureStyle,
     /// DNS names and IP addresses in the certificate.
     pub host_names: Vec<String>,
+    /// Whether the certificate's time is over.
+    pub expired_certificate: bool,
     /// Whether it speaks TLS. Without, it speaks HTTP/1.1 only.
     pub tls: bool,
     /// Whether it offers HTTP/2 by ALPN beside HTTP/1.1.
@@ -76,6 +80,7 @@ impl Default for Settings {
             path: "/v3/stable/api/storage".to_owned(),
             failure_style: FailureStyle::default(),
             host_names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
+            expired_certificate: false,
             tls: true,
             http2: true,
             latency: Duration::ZERO,
@@ -117,8 +122,7 @@ impl Double {
     ///
     /// [`SimulateFault`]: the address cannot be listened on, or the host names make no certificate.
     pub async fn start(settings: Settings) -> Result<Self, SimulateFault> {
-        let certified =
-            settings.tls.then(|| certificate::certify(&settings.host_names, settings.http2)).transpose()?;
+        let certified = settings.tls.then(|| certificate::certify(&settings)).transpose()?;
         let unheard = |source| SimulateFault::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(unheard)?;
         let address = listener.local_addr().map_err(unheard)?;

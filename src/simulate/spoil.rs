@@ -54,6 +54,7 @@ fn break_framing(answer: &Answer, fault: Fault) -> Option<Vec<Step>> {
         }
         Fault::CloseDelimited => vec![whole(answer, close), Step::CloseCleanly],
         Fault::CloseDelimitedNoNotify => vec![whole(answer, close), Step::CloseAbruptly],
+        Fault::CloseAfterAnswer => vec![whole(answer, &whole_length), Step::CloseCleanly],
         Fault::Drip(pause) => {
             let bytes = (0..answer.body.len()).map(|at| answer.body.slice(at..at + 1));
             let dripping = bytes.flat_map(|byte| [Step::Wait(pause), Step::Write(byte)]);

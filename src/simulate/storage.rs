@@ -1,6 +1,7 @@
 //! What do the four storage services answer?
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use http::StatusCode;
@@ -35,6 +36,24 @@ pub enum Failure {
     /// `The email address was not found`
     UnknownEmail,
 }
+
+impl FromStr for FailureStyle {
+    type Err = UnknownStyle;
+
+    /// Reads `ok-with-error` or `client-error`.
+    fn from_str(text: &str) -> Result<Self, UnknownStyle> {
+        match text {
+            "ok-with-error" => Ok(Self::OkWithError),
+            "client-error" => Ok(Self::ClientError),
+            _ => Err(UnknownStyle),
+        }
+    }
+}
+
+/// A failure style of another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a failure style is ok-with-error or client-error")]
+pub struct UnknownStyle;
 
 impl Failure {
     /// The documented text.

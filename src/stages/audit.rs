@@ -210,7 +210,8 @@ fn trace_id(headers: &HeaderMap) -> Option<u128> {
     let text = single(headers, "traceparent")?.to_str().ok()?;
     let mut parts = text.split('-');
     let (version, trace) = (parts.next()?, parts.next()?);
-    let well_formed = version == "00" && trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let well_formed =
+        version == "00" && trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit());
     u128::from_str_radix(trace, 16).ok().filter(|id| well_formed && *id != 0)
 }
 
@@ -233,10 +234,7 @@ mod tests {
     #[test]
     fn uuids_and_hexadecimal_ids_are_recorded() {
         let uuid = HeaderValue::from_static("018f2f6e-7c1a-7abc-8def-0123456789ab");
-        assert_eq!(
-            recordable(&uuid),
-            Some(CallerRequestId::Uuid(0x018f_2f6e_7c1a_7abc_8def_0123_4567_89ab))
-        );
+        assert_eq!(recordable(&uuid), Some(CallerRequestId::Uuid(0x018f_2f6e_7c1a_7abc_8def_0123_4567_89ab)));
         let mut nibbles = [0; 32];
         nibbles[..8].copy_from_slice(&[0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89]);
         assert_eq!(

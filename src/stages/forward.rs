@@ -90,13 +90,22 @@ impl Parts {
         }
     }
 
-    async fn attempt_owned(self: Arc<Self>, sealed: Sealed, deadline: Instant) -> Result<Response<Answer>, Reject> {
+    async fn attempt_owned(
+        self: Arc<Self>,
+        sealed: Sealed,
+        deadline: Instant,
+    ) -> Result<Response<Answer>, Reject> {
         self.attempt(sealed, deadline, Fate::Unknown).await
     }
 
     /// Sends once; and once more with another version of the credentials where DCAMS rejected the
     /// first, because then it did nothing.
-    async fn attempt(&self, sealed: Sealed, deadline: Instant, fate: Fate) -> Result<Response<Answer>, Reject> {
+    async fn attempt(
+        &self,
+        sealed: Sealed,
+        deadline: Instant,
+        fate: Fate,
+    ) -> Result<Response<Answer>, Reject> {
         let parts = sealed.parts.clone();
         let first = self.exchange(&sealed, &sealed.version, parts, deadline, fate).await;
         let ended = match first {
@@ -112,7 +121,12 @@ impl Parts {
     }
 
     /// Reads the source again and tries a version that differs from the rejected one.
-    async fn again(&self, sealed: &Sealed, deadline: Instant, fate: Fate) -> Result<(Answered, Judged), Reject> {
+    async fn again(
+        &self,
+        sealed: &Sealed,
+        deadline: Instant,
+        fate: Fate,
+    ) -> Result<(Answered, Judged), Reject> {
         sealed.version.rejected();
         let id = sealed.credential.credential;
         tracing::error!(credential = self.name_of(sealed), "DCAMS rejected the credentials");
@@ -171,7 +185,8 @@ impl Parts {
             record.answer_bytes = answered.body.len() as u64;
         });
         let request = sealed.document.bytes();
-        let judged = judge(answered.status, &answered.headers, &answered.body, request, &version.needles, fate);
+        let judged =
+            judge(answered.status, &answered.headers, &answered.body, request, &version.needles, fate);
         let judged = judged.inspect_err(|reject| {
             if matches!(reject, Reject::ResponseWithheld(_)) {
                 tracing::error!(credential = self.name_of(sealed), "an answer held the password: withheld");
@@ -240,4 +255,3 @@ fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
     *response.headers_mut() = headers;
     response
 }
-

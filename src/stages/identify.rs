@@ -167,7 +167,12 @@ mod tests {
     const LOOPBACK: Peer = Peer::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), loopback_listener: true };
 
     fn directory() -> Directory {
-        let key = |text: &str, caller, expires| Key { sha256: key_hash(text.as_bytes()), expires, caller, index: 0 };
+        let key = |text: &str, caller, expires| Key {
+            sha256: key_hash(text.as_bytes()),
+            expires,
+            caller,
+            index: 0,
+        };
         Directory {
             keys: [
                 key("first", CallerId(0), None),

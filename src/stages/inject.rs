@@ -67,6 +67,17 @@ impl Stage<Recorded> for Inject {
         let credential = CredentialUse { credential: id, version: version.number };
         track.note(|record| record.credential = Some(credential));
         let parts = splice(&version.prefix, &document);
-        Ok(Sealed { track, caller, endpoint, service, credential, version, document, parts, hold, sent: Arc::default() })
+        Ok(Sealed {
+            track,
+            caller,
+            endpoint,
+            service,
+            credential,
+            version,
+            document,
+            parts,
+            hold,
+            sent: Arc::default(),
+        })
     }
 }

@@ -76,7 +76,8 @@ impl Parse {
         let Some(member) = &endpoint.service_member else {
             return endpoint.services.first().copied().ok_or(Reject::UnknownService);
         };
-        let named = document.root().member(member).and_then(|node| node.text()).ok_or(Reject::UnknownService)?;
+        let named =
+            document.root().member(member).and_then(|node| node.text()).ok_or(Reject::UnknownService)?;
         let is_named = |id: &&ServiceId| {
             let service = self.config.services.get(usize::from(id.0));
             service.is_some_and(|service| named.equals(&service.name))

@@ -140,6 +140,7 @@ impl Rules {
             of_caller: budget.reserve_none(),
             of_all: self.all.reserve_none(),
             begun: Instant::now(),
+            waited: Duration::ZERO,
             buffer: Buffer::Empty,
         };
         let collected = collecting.collect(body).await;
@@ -158,6 +159,8 @@ struct Collecting<'a> {
     of_caller: Reservation,
     of_all: Reservation,
     begun: Instant,
+    /// For the budget: time that says nothing of the caller's rate.
+    waited: Duration,
     buffer: Buffer,
 }
 
@@ -184,7 +187,7 @@ impl Collecting<'_> {
         let data = &self.rules.config.data;
         let rate = data.min_body_rate_bytes_per_s.max(1);
         let earned = Duration::from_millis((self.buffer.len() as u64).saturating_mul(1_000) / rate);
-        let slowest = data.min_body_rate_grace.saturating_add(earned);
+        let slowest = data.min_body_rate_grace.saturating_add(earned).saturating_add(self.waited);
         self.begun + slowest.min(data.body_timeout)
     }
 
@@ -193,6 +196,7 @@ impl Collecting<'_> {
         if self.buffer.len() as u64 + bytes > self.limit_bytes {
             return Err(self.too_large());
         }
+        let waiting = Instant::now();
         let of_caller = self.of_caller.grow(bytes, patience).await;
         of_caller.map_err(|_| {
             Reject::RateLimited(Exceeded {
@@ -203,6 +207,7 @@ impl Collecting<'_> {
             })
         })?;
         self.of_all.grow(bytes, patience).await.map_err(|_| Reject::Overloaded)?;
+        self.waited += waiting.elapsed();
         self.buffer.push(chunk, promised);
         Ok(())
     }

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -91,7 +92,8 @@ where
 fn forwarded(response: Response<Answer>, track: Track) -> Response<Reply> {
     let (head, answer) = response.into_parts();
     track.note(|record| record.status = head.status.as_u16());
-    let mut response = Response::from_parts(head, Reply::new(answer.body, Some((answer.reservation, answer.slot)), &track));
+    let mut response =
+        Response::from_parts(head, Reply::new(answer.body, Some((answer.reservation, answer.slot)), &track));
     common(response.headers_mut(), &track);
     response
 }
@@ -259,7 +261,10 @@ impl Body for Reply {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         if this.rest.is_empty() {
             return Poll::Ready(None);

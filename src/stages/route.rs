@@ -106,9 +106,8 @@ fn form<B>(request: &Request<B>) -> Result<(), Reject> {
     let uri = request.uri();
     let origin_form = uri.path().starts_with('/') && uri.path().is_ascii();
     let absolute = request.version() < Version::HTTP_2 && uri.authority().is_some();
-    let expects_other = headers
-        .get(EXPECT)
-        .is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let expects_other =
+        headers.get(EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let known_version = matches!(request.version(), Version::HTTP_11 | Version::HTTP_2);
     if !origin_form || absolute || expects_other || !known_version || INTERPRETED.iter().any(repeated) {
         return Err(Reject::BadRequest);
@@ -123,7 +122,9 @@ fn host_of<B>(request: &Request<B>) -> Result<&str, Reject> {
         (Some(host), None) => host.to_str().map_err(|_| Reject::BadRequest)?,
         (None, Some(authority)) => authority.as_str(),
         // HTTP/2 may carry both; they must agree (RFC 9113, section 8.3.1).
-        (Some(host), Some(authority)) if host.as_bytes() == authority.as_str().as_bytes() => authority.as_str(),
+        (Some(host), Some(authority)) if host.as_bytes() == authority.as_str().as_bytes() => {
+            authority.as_str()
+        }
         _ => return Err(Reject::BadRequest),
     };
     let name = without_port(authority).ok_or(Reject::BadRequest)?;
@@ -161,7 +162,9 @@ fn is_json(value: &str) -> bool {
     essence
         && parts.all(|parameter| {
             let utf8 = |text: &str| text.trim_matches('"').eq_ignore_ascii_case("utf-8");
-            parameter.split_once('=').is_some_and(|(name, text)| name.eq_ignore_ascii_case("charset") && utf8(text))
+            parameter
+                .split_once('=')
+                .is_some_and(|(name, text)| name.eq_ignore_ascii_case("charset") && utf8(text))
         })
 }
 
@@ -171,10 +174,14 @@ mod tests {
 
     #[test]
     fn only_json_in_utf8_is_json() {
-        for yes in ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=\"UTF-8\""] {
+        for yes in
+            ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=\"UTF-8\""]
+        {
             assert!(is_json(yes), "{yes}");
         }
-        for no in ["text/json", "application/json; charset=latin1", "application/json;", "application/jsonp", ""] {
+        for no in
+            ["text/json", "application/json; charset=latin1", "application/json;", "application/jsonp", ""]
+        {
             assert!(!is_json(no), "{no}");
         }
     }
@@ -196,8 +203,12 @@ mod tests {
     #[test]
     fn repeated_interpreted_headers_are_refused() {
         for name in INTERPRETED {
-            let request =
-                Request::builder().uri("/x").header(&name, "100-continue").header(&name, "100-continue").body(()).unwrap();
+            let request = Request::builder()
+                .uri("/x")
+                .header(&name, "100-continue")
+                .header(&name, "100-continue")
+                .body(())
+                .unwrap();
             assert_eq!(form(&request), Err(Reject::BadRequest), "{name}");
         }
     }

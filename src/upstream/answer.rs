@@ -58,9 +58,13 @@ pub fn judge(
 /// PHP sends JSON as `text/html` unless told otherwise. As the body must be one strict JSON object,
 /// that cannot let a page through.
 fn media_type(headers: &HeaderMap) -> bool {
-    let plain = headers.get_all(CONTENT_ENCODING).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let plain = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
     let Some(value) = headers.get(CONTENT_TYPE) else { return plain };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence =
+        value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let json = matches!(essence.as_str(), "application/json" | "text/json" | "text/html" | "text/plain");
     plain && (json || essence.ends_with("+json"))
 }
@@ -81,7 +85,9 @@ fn read(root: Node<'_>) -> Judged {
             ErrorClass::CredentialsRejected
         } else if says("message", "The email address was not found") {
             ErrorClass::NotFound
-        } else if says("message", "The email address is invalid") || says("message", "Missing a required input") {
+        } else if says("message", "The email address is invalid")
+            || says("message", "Missing a required input")
+        {
             ErrorClass::InvalidRequest
         } else {
             ErrorClass::Other
@@ -114,7 +120,12 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
 
-    fn judged(status: u16, content_type: &'static str, body: &'static str, request: &[u8]) -> Result<Judged, Reject> {
+    fn judged(
+        status: u16,
+        content_type: &'static str,
+        body: &'static str,
+        request: &[u8],
+    ) -> Result<Judged, Reject> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let needles = Needles::of(&Secret::new(b"the long password".to_vec()));

@@ -81,6 +81,10 @@ impl Connector {
             // rustls reports its own errors as InvalidData; anything else is the connection's.
             if error.kind() == io::ErrorKind::InvalidData { Reject::UpstreamTls } else { unreachable(&error) }
         })?;
+        // An upstream without ALPN speaks HTTP/1.1 whatever we would like.
+        if self.http == HttpVersion::Http2 && tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(Reject::UpstreamTls);
+        }
         Ok((Stream::Tls(Box::new(tls)), socket))
     }
 
@@ -88,7 +92,8 @@ impl Connector {
         let io = TokioIo::new(stream);
         match self.http {
             HttpVersion::Http1 => {
-                let handshake = http1::Builder::new().max_headers(64).max_buf_size(64 << 10).handshake(io).await;
+                let handshake =
+                    http1::Builder::new().max_headers(64).max_buf_size(64 << 10).handshake(io).await;
                 let (sender, connection) = handshake.map_err(|_| Reject::UpstreamUnreachable)?;
                 tokio::spawn(connection);
                 Ok(Connection::Http1 { sender, socket })
@@ -102,7 +107,8 @@ impl Connector {
                     .max_header_list_size(64 << 10)
                     .keep_alive_interval(Duration::from_secs(20))
                     .keep_alive_timeout(Duration::from_secs(10));
-                let (sender, connection) = builder.handshake(io).await.map_err(|_| Reject::UpstreamUnreachable)?;
+                let (sender, connection) =
+                    builder.handshake(io).await.map_err(|_| Reject::UpstreamUnreachable)?;
                 tokio::spawn(connection);
                 Ok(Connection::Http2(sender))
             }
@@ -140,6 +146,14 @@ impl Connection {
         }
     }
 
+    /// Another handle on the same connection, where it serves many requests at once.
+    pub fn share(&self) -> Option<Self> {
+        match self {
+            Self::Http1 { .. } => None,
+            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+        }
+    }
+
     /// Sends a request. The error says whether the request is untouched and can be sent elsewhere.
     pub async fn send(
         &mut self,
@@ -165,7 +179,11 @@ enum Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
 use super::pool::Pool;
@@ -24,6 +24,9 @@ use crate::reject::{Fate, Reject};
 
 /// More stale connections than this are not tried; the next one is fresh.
 const MAX_REUSED: u8 = 2;
+
+/// How long an answer that is here waits for its connection to become fit for the next request.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// Sends requests to the endpoints of one configuration.
 pub struct Client {
@@ -79,15 +82,16 @@ impl Client {
         let timed_out = Reject::UpstreamTimeout(exchange.fate);
         let (mut connection, response) =
             timeout_at(exchange.deadline, self.send(&exchange, endpoint)).await.map_err(|_| timed_out)??;
-        let answered = timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
+        let answered =
+            timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
         if let Connection::Http1 { sender, .. } = &mut connection {
-            // hyper marks the connection idle when it has seen the end of the answer.
-            let ready = timeout_at(exchange.deadline, sender.ready()).await;
-            if !matches!(ready, Ok(Ok(()))) {
-                return Ok(answered);
+            // hyper marks the connection idle when it has seen the end of the answer, and written the
+            // whole request: an upstream that answered early may never read the rest of it.
+            let ready = timeout(SETTLE, sender.ready()).await;
+            if matches!(ready, Ok(Ok(()))) {
+                self.pool.put(exchange.caller, exchange.endpoint, connection);
             }
         }
-        self.pool.put(exchange.caller, exchange.endpoint, connection);
         Ok(answered)
     }
 
@@ -111,11 +115,12 @@ impl Client {
         let mut request = self.request(exchange, endpoint)?;
         let mut reused = 0;
         loop {
-            let idle = if reused < MAX_REUSED { self.pool.take(exchange.caller, exchange.endpoint) } else { None };
+            let idle =
+                if reused < MAX_REUSED { self.pool.take(exchange.caller, exchange.endpoint) } else { None };
             let was_idle = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connector.connect(&endpoint.url).await?,
+                None => self.connect(exchange, endpoint).await?,
             };
             match connection.send(request).await {
                 Ok(response) => return Ok((connection, response)),
@@ -130,6 +135,14 @@ impl Client {
                 },
             }
         }
+    }
+
+    async fn connect(&self, exchange: &Exchange, endpoint: &Endpoint) -> Result<Connection, Reject> {
+        let connection = self.connector.connect(&endpoint.url).await?;
+        if let Some(share) = connection.share() {
+            self.pool.put(exchange.caller, exchange.endpoint, share);
+        }
+        Ok(connection)
     }
 
     /// The head is made of configuration alone: nothing of the caller's reaches it.
@@ -151,7 +164,10 @@ impl Client {
         if !http2 {
             headers.insert(HOST, HeaderValue::from_str(&url.authority).map_err(|_| Reject::Internal)?);
         }
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("dcams-gateway/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("dcams-gateway/", env!("CARGO_PKG_VERSION"))),
+        );
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -166,7 +182,8 @@ impl Client {
             return Err(Reject::UpstreamInvalid(exchange.fate));
         }
         let mut reservation = self.answers.reserve_none();
-        let mut bytes = Vec::with_capacity(promised.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0));
+        let mut bytes =
+            Vec::with_capacity(promised.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
             let Ok(chunk) = frame.into_data() else { continue };
@@ -202,7 +219,10 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         let next = this.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
         Poll::Ready(next.map(|part| {

@@ -35,18 +35,23 @@ impl Pool {
         }
     }
 
-    /// Takes the connection that was used last, if it is still good.
+    /// Takes the connection that was used last, if it is still good; of one that serves many requests at
+    /// once, a share.
     pub fn take(&self, caller: CallerId, endpoint: EndpointId) -> Option<Connection> {
-        let shelf = self.shelf(caller, endpoint)?;
-        loop {
-            let idle = shelf.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
-            if idle.since.elapsed() < self.idle_timeout && idle.connection.is_reusable() {
-                return Some(idle.connection);
+        let mut shelf = self.shelf(caller, endpoint)?.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(idle) = shelf.pop_back() {
+            if idle.since.elapsed() >= self.idle_timeout || !idle.connection.is_reusable() {
+                continue;
             }
+            if let Some(share) = idle.connection.share() {
+                shelf.push_back(Idle { connection: share, since: Instant::now() });
+            }
+            return Some(idle.connection);
         }
+        None
     }
 
-    /// Keeps a connection whose last answer was read to its end.
+    /// Keeps a connection whose last answer was read to its end, or that serves many requests at once.
     pub fn put(&self, caller: CallerId, endpoint: EndpointId, connection: Connection) {
         let Some(shelf) = self.shelf(caller, endpoint) else { return };
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);

@@ -155,15 +155,15 @@ fn judge_keys(list: &[At<written::Caller>], findings: &mut Findings) {
     for at in list {
         let name = at.value.name.value().map_or("another caller", |name| name.0.as_str());
         for key in at.value.keys.value().into_iter().flat_map(|keys| &keys.items) {
-            if let Some(hash) = key.value.sha256.at() {
-                if let Some(other) = seen.insert(hash.value.0, name) {
-                    let problem = format!("is a key of `{other}` too");
-                    findings.error_at(
-                        &hash.spot,
-                        &problem,
-                        "make a key of its own with `dcams-gateway hash-key`",
-                    );
-                }
+            if let Some(hash) = key.value.sha256.at()
+                && let Some(other) = seen.insert(hash.value.0, name)
+            {
+                let problem = format!("is a key of `{other}` too");
+                findings.error_at(
+                    &hash.spot,
+                    &problem,
+                    "make a key of its own with `dcams-gateway hash-key`",
+                );
             }
             if let Some(expiry) = key.value.expires.at().filter(|expiry| expiry.value.0 <= Timestamp::now()) {
                 let remedy = "remove the key, or replace it by one that is still good";
@@ -182,12 +182,11 @@ fn judge_uids(root: &Root, list: &[At<written::Caller>], findings: &mut Findings
         if NOBODY_UIDS.contains(&uid.value.0) {
             let remedy = "run the caller under a user id of its own";
             findings.error_at(&uid.spot, "stands for every user that the kernel cannot name", remedy);
-        } else if !seen.insert(uid.value.0) {
-            findings.error_at(
-                &uid.spot,
-                "is the user id of a caller above too",
-                "give each caller a user id of its own",
-            );
+            continue;
+        }
+        if !seen.insert(uid.value.0) {
+            let remedy = "give each caller a user id of its own";
+            findings.error_at(&uid.spot, "is the user id of a caller above too", remedy);
         }
         if !unix {
             let remedy = "add an address such as \"unix:/run/dcams-gateway/data.sock\" to `listen` in [data]";

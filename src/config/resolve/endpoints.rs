@@ -91,12 +91,14 @@ fn judge_url(root: &Root, url: &At<UpstreamUrl>, findings: &mut Findings) {
 }
 
 fn judge_services(root: &Root, at: &At<written::Endpoint>, own: &[ServiceId], findings: &mut Findings) {
-    // A service that could not be read may belong here.
+    // A service without a readable, existing endpoint may have been meant for this one.
+    let names = root.endpoints.value().map(|named| &named.entries);
     let all_known = root.services.value().is_some_and(|named| {
-        let known = |at: &Option<At<written::Service>>| {
-            at.as_ref().is_some_and(|at| at.value.endpoint.at().is_some())
+        let endpoint = |at: &Option<At<written::Service>>| {
+            let name = at.as_ref().and_then(|at| at.value.endpoint.value());
+            name.is_some_and(|name| names.is_some_and(|names| names.contains_key(&name.0)))
         };
-        named.entries.values().all(known)
+        named.entries.values().all(endpoint)
     });
     if own.is_empty() && all_known {
         let remedy = "add a service whose `endpoint` is this one, or remove it";

@@ -13,9 +13,10 @@ mod services;
 use std::path::Path;
 
 use super::canonical::Canonical;
+use super::collections::Named;
 use super::findings::Findings;
 use super::model::{Audit, AuditOutput, Config, Credential, Log, Rate, Roots, SecretRef, Upstream};
-use super::reader::{At, Field, Named, Written, listed, nearest};
+use super::reader::{At, Field, Written, listed, nearest};
 use super::secrets::{Role, SecretUse, SecretUses};
 use super::units::Count;
 use super::written::{self, RateTable, Root};

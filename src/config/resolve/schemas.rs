@@ -9,7 +9,7 @@ use crate::config::findings::{Findings, Spot};
 use crate::config::json_place::{Location, place_of};
 use crate::config::reader::{listed, nearest};
 use crate::config::written::Root;
-use crate::schema::{Schema, SchemaFault, SchemaFiles};
+use crate::schema::{Schema, SchemaFault, SchemaFiles, builtin};
 
 /// A schema is written by people; what is larger is the wrong file.
 const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
@@ -39,9 +39,12 @@ impl Schemas {
     pub(super) fn schema(&mut self, name: &str, spot: &Spot, findings: &mut Findings) -> Option<Arc<Schema>> {
         if !self.files.contains_key(name) {
             let names: Vec<_> = self.files.keys().map(String::as_str).collect();
-            let remedy = match nearest(name, names.iter().copied()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("provide the file; there are {}", listed(&names)),
+            let remedy = match (nearest(name, names.iter().copied()), &self.folder) {
+                (Some(near), _) => format!("did you mean {near:?}?"),
+                (None, Some(_)) => format!("put it there; what is there: {}", listed(&names)),
+                (None, None) => {
+                    format!("name a folder that has it as `schemas_dir`; built in are {}", listed(&names))
+                }
             };
             findings.error_at(spot, &format!("the schema file {} does not exist", self.path(name)), &remedy);
             return None;
@@ -127,18 +130,4 @@ fn read(path: &Path) -> Result<String, &'static str> {
     }
     let bytes = std::fs::read(path).map_err(|_| "cannot be read")?;
     String::from_utf8(bytes).map_err(|_| "is not UTF-8")
-}
-
-/// The schemas of the four storage services.
-fn builtin() -> SchemaFiles {
-    let files = [
-        (
-            "createOrUpdateCustomer.schema.json",
-            include_str!("../../../schemas/createOrUpdateCustomer.schema.json"),
-        ),
-        ("getDocumentImages.schema.json", include_str!("../../../schemas/getDocumentImages.schema.json")),
-        ("getStatus.schema.json", include_str!("../../../schemas/getStatus.schema.json")),
-        ("updateStatus.schema.json", include_str!("../../../schemas/updateStatus.schema.json")),
-    ];
-    files.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::endpoints::endpoint_of;
 use super::entries;
 use super::schemas::Schemas;
+use crate::config::collections::is_name;
 use crate::config::findings::Findings;
 use crate::config::model::Service;
 use crate::config::reader::At;
@@ -35,7 +36,8 @@ fn service(
     let endpoint = endpoint_of(root, &at.value, findings);
     let schema = schemas.and_then(|schemas| match at.value.schema.at() {
         Some(file) => schemas.schema(&file.value.0, &file.spot, findings),
-        None if at.value.schema.is_absent() => {
+        // A name that was refused as a name would only be refused again as a file's.
+        None if at.value.schema.is_absent() && is_name(name) => {
             schemas.schema(&format!("{name}.schema.json"), &at.spot, findings)
         }
         None => None,

@@ -301,22 +301,21 @@ fn a_fault_in_another_file_names_that_file() {
 
 #[test]
 fn a_reference_out_of_the_files_is_refused() {
-    for target in [
-        "https://example.com/x.json",
-        "file:///etc/passwd",
-        "../x.json",
-        "/x.json",
-        "..",
-        "#anchor",
-        "#/$defs/%61",
-        "missing.json",
-        "#/$defs/missing",
+    let out = "leads out of the schema files";
+    for (target, problem) in [
+        ("https://example.com/x.json", out),
+        ("file:///etc/passwd", out),
+        ("../x.json", out),
+        ("/x.json", out),
+        ("..", out),
+        ("#anchor", out),
+        ("#/$defs/%61", out),
+        ("#/$defs/a#", out),
+        ("missing.json", "no schema file"),
+        ("#/$defs/missing", "leads nowhere"),
     ] {
         let found = faults(&object(&format!(r#"{{"$ref": "{target}"}}"#)));
-        let problem = found.iter().map(|(_, said)| said.as_str()).collect::<Vec<_>>().join("; ");
-        let is_right =
-            ["leads out", "leads nowhere", "no schema file"].iter().any(|said| problem.contains(said));
-        assert!(is_right, "{target}: {found:?}");
+        assert!(found.iter().any(|(_, said)| said.contains(problem)), "{target}: {found:?}");
     }
 }
 

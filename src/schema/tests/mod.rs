@@ -62,3 +62,9 @@ fn with_front(front: &str) -> Document {
         r#"{{"service":"createOrUpdateCustomer","target":{{"email":"customer@example.com","documents":{{"front":"{front}"}}}}}}"#
     ))
 }
+
+/// All workers read the same schema: this does not compile otherwise.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Schema>();
+};

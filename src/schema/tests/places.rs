@@ -120,6 +120,17 @@ fn a_schema_that_is_used_twice_has_two_places() {
 }
 
 #[test]
+fn an_image_of_a_known_type_that_is_not_listed_is_refused() {
+    let members = format!(
+        r#"{CLOSED}, "properties": {{"a": {{"type": "string", "contentEncoding": "base64", "x-decodedMaxBytes": 99,
+        "x-imageTypes": ["image/png", "application/pdf"]}}}}"#
+    );
+    for (bytes, places) in [(&b"%PDF-1.7"[..], &[][..]), (b"\xFF\xD8\xFF\xE0", &[("/a", "x-imageTypes")])] {
+        assert_places(&members, &format!(r#"{{"a": "{}"}}"#, encode(bytes)), places);
+    }
+}
+
+#[test]
 fn members_with_slashes_in_their_names_are_escaped_in_pointers() {
     let members = format!(
         r#"{CLOSED}, "required": ["b~c"], "properties": {{"a/b": {{"type": "null"}}, "b~c": {{"type": "null"}}}}"#

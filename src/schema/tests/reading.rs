@@ -116,7 +116,7 @@ fn an_object_of_many_unknown_names_is_refused() {
 #[test]
 fn values_compare_as_json_schema_says() {
     let document = parse(
-        r#"{"n": 1.0, "s": "a\u0062", "o": {"y": [1, null], "x": true}, "list": [1, "1", {"a": 1, "b": 2}, {"b": 2.0, "a": 1e0}]}"#,
+        r#"{"n": 1.0, "s": "a\u0062", "o": {"y": [1, null], "x": true}, "list": [1, "1", {"a": 1, "b": 2}, {"b": 2.0, "a": 1e0}], "near": [[1], [1, 2], {"a": 1}, {"a": 1, "b": 1}, {"b": 1}, 1, "1", true, null, false]}"#,
     );
     let reading = Reading::for_verdict();
     let view = |name: &str| View::new(document.root().member(name).unwrap(), &reading);
@@ -126,6 +126,7 @@ fn values_compare_as_json_schema_says() {
     assert!(!view("o").equals_value(&json!({"x": true, "y": [1.0]})));
     assert!(!view("n").equals_value(&json!("1.0")));
     assert!(!view("list").is_unique());
+    assert!(view("near").is_unique());
 }
 
 #[test]

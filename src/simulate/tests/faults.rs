@@ -87,7 +87,7 @@ async fn resets_strike_at_their_place() {
     let mut open = connect(&double, "http/1.1").await.unwrap();
     open.write_all(b"POST ").await.unwrap();
     double.inject(Fault::ResetOnAccept);
-    open.write_all(message("")[5..].as_bytes()).await.unwrap();
+    open.write_all(&message("").as_bytes()[5..]).await.unwrap();
     let error = open.read_to_end(&mut Vec::new()).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 
@@ -280,6 +280,26 @@ async fn messages_are_spoiled_within_good_framing() {
     }
     let (_, _, body) = ask(Fault::Latency(Duration::from_millis(1))).await;
     assert_eq!(body, answer);
+}
+
+#[tokio::test]
+async fn an_early_page_is_sent_while_the_body_is_still_missing() {
+    let (double, _) = with_jane().await;
+    double.inject_once(Fault::EarlyHtml { status: 413 });
+    let mut stream = connect(&double, "http/1.1").await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n").await.unwrap();
+    assert!(read_answer(&mut stream).await.contains("413 Payload Too Large"));
+    let received = double.received().remove(0);
+    assert_eq!((received.complete, &*received.body), (false, &b""[..]));
+}
+
+#[tokio::test]
+async fn a_close_after_the_answer_is_announced_by_nothing() {
+    let (double, answer) = with_jane().await;
+    let (text, ending) = struck(&double, Fault::CloseAfterAnswer).await;
+    assert!(text.contains(&format!("content-length: {}\r\n\r\n{answer}", answer.len())), "{text}");
+    assert!(!text.contains("connection:"), "{text}");
+    assert_eq!(ending, Ending::CloseNotify);
 }
 
 #[tokio::test]

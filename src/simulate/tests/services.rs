@@ -178,6 +178,13 @@ async fn a_certificate_for_other_names_is_not_accepted_for_localhost() {
 }
 
 #[tokio::test]
+async fn an_expired_certificate_is_not_accepted() {
+    let double = Double::start(Settings { expired_certificate: true, ..Settings::default() }).await.unwrap();
+    let error = connect(&double, "http/1.1").await.unwrap_err();
+    assert!(error.to_string().contains("certificate expired"), "{error}");
+}
+
+#[tokio::test]
 async fn a_rotated_credential_is_the_only_one_accepted() {
     let double = start().await;
     let mut client = Client::http1(&double).await;
