@@ -1,0 +1,224 @@
+//! With which configuration is the gateway started?
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dcams_gateway::simulate::Settings;
+use dcams_gateway::stages::key_hash;
+use tempfile::TempDir;
+
+use super::{BATCH, Gateway, KYC_API, OPS_PORTAL, Upstream};
+
+/// A folder with a configuration, its secrets and its certificates, and the command line to be.
+///
+/// The defaults: one plain listener and operators on free ports of 127.0.0.1, records on stdout, the four
+/// services, three callers with generous limits, `log.filter = "info"`.
+pub struct Setup {
+    folder: TempDir,
+    text: String,
+    overrides: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
+    most_descriptors: Option<u32>,
+    tls_ca: Option<String>,
+}
+
+const TEXT: &str = r#"
+[data]
+listen = ["127.0.0.1:0"]
+workers = 1
+
+[ops]
+listen = "127.0.0.1:0"
+
+[audit]
+fingerprint_key = { file = "fingerprint-key" }
+stranger_rate = { per_second = 1000, burst = 1000 }
+
+[log]
+filter = "info"
+
+[upstream]
+roots = { file = "upstream-ca.pem" }
+
+[endpoints.storage]
+path = "/v3/stable/api/storage"
+url = "@URL@"
+service_member = "service"
+deadline = "20s"
+
+[credentials.production]
+user = { file = "user" }
+pass = { file = "pass" }
+
+[services.createOrUpdateCustomer]
+endpoint = "storage"
+effect = "write"
+
+[services.getStatus]
+endpoint = "storage"
+effect = "read"
+
+[services.getDocumentImages]
+endpoint = "storage"
+effect = "read"
+
+[services.updateStatus]
+endpoint = "storage"
+effect = "write"
+
+[[callers]]
+name = "kyc-api"
+keys = [{ sha256 = "@KYC-API@" }]
+credentials = "production"
+rate = { per_second = 1000, burst = 1000 }
+services = ["createOrUpdateCustomer", "getStatus", "getDocumentImages", "updateStatus"]
+
+[[callers]]
+name = "ops-portal"
+keys = [{ sha256 = "@OPS-PORTAL@" }]
+credentials = "production"
+rate = { per_second = 1000, burst = 1000 }
+services = ["getStatus", "updateStatus"]
+
+[[callers]]
+name = "batch"
+keys = [{ sha256 = "@BATCH@" }]
+credentials = "production"
+rate = { per_second = 1000, burst = 1000 }
+services = ["getStatus"]
+"#;
+
+impl Setup {
+    /// A gateway in front of `upstream`, with the double's default user and password.
+    pub fn before(upstream: &Upstream) -> Self {
+        let settings = Settings::default();
+        Self::before_url(&upstream.url())
+            .file("upstream-ca.pem", upstream.ca_pem())
+            .file("user", &settings.user)
+            .file("pass", &settings.pass)
+    }
+
+    /// A gateway in front of anything; `user`, `pass` and `upstream-ca.pem` are still to be written.
+    pub fn before_url(url: &str) -> Self {
+        let text = TEXT
+            .replace("@URL@", url)
+            .replace("@KYC-API@", &key_hash_hex(KYC_API))
+            .replace("@OPS-PORTAL@", &key_hash_hex(OPS_PORTAL))
+            .replace("@BATCH@", &key_hash_hex(BATCH));
+        let setup = Self {
+            folder: tempfile::tempdir().unwrap(),
+            text,
+            overrides: Vec::new(),
+            environment: Vec::new(),
+            most_descriptors: None,
+            tls_ca: None,
+        };
+        setup.file("fingerprint-key", "fingerprint-key-of-the-tests-0123456789abcdef0123456789abcdef")
+    }
+
+    /// Overrides one key by `--set`; the value is TOML, or a bare string.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.overrides.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Changes the text of the configuration.
+    pub fn edit(mut self, change: impl FnOnce(&mut String)) -> Self {
+        change(&mut self.text);
+        self
+    }
+
+    /// Appends a fragment of TOML.
+    pub fn append(self, fragment: &str) -> Self {
+        self.edit(|text| text.push_str(fragment))
+    }
+
+    /// Sets an environment variable; the gateway gets no other than `PATH`.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Writes a file of mode 0600 into the folder of the configuration.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        write_private(&self.folder.path().join(name), content.as_ref());
+        self
+    }
+
+    /// Serves TLS with a certificate for `localhost` and 127.0.0.1; the clients of [`Gateway`] trust it.
+    pub fn tls(mut self) -> Self {
+        let (ca, certificate, key) = certify();
+        self.tls_ca = Some(ca);
+        self.file("tls.crt", certificate)
+            .file("tls.key", key)
+            .set("data.tls.cert", "\"tls.crt\"")
+            .set("data.tls.key", "\"tls.key\"")
+    }
+
+    /// Limits the open files of the process (`RLIMIT_NOFILE`).
+    pub fn most_descriptors(mut self, most: u32) -> Self {
+        self.most_descriptors = Some(most);
+        self
+    }
+
+    /// The folder of the configuration.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the gateway and waits until it serves.
+    pub fn start(self) -> Gateway {
+        let command = self.command(&["run"]);
+        let ops_off = self.overrides.iter().any(|(key, value)| key == "ops.listen" && value.contains("off"));
+        Gateway::start(command, self.folder, self.tls_ca, !ops_off)
+    }
+
+    /// Writes the configuration and gives the command line of `arguments` with `--config` and `--set`.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let path: PathBuf = self.folder().join("gateway.toml");
+        write_private(&path, self.text.as_bytes());
+        let binary = env!("CARGO_BIN_EXE_dcams-gateway");
+        let mut command = match self.most_descriptors {
+            None => Command::new(binary),
+            Some(most) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]).arg(most.to_string()).arg(binary);
+                shell
+            }
+        };
+        command.args(arguments).arg("--config").arg(&path);
+        for (key, value) in &self.overrides {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// How a key stands in the configuration.
+pub fn key_hash_hex(key: &str) -> String {
+    key_hash(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_private(path: &Path, content: &[u8]) {
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(content).unwrap();
+}
+
+/// PEM of a throw-away CA, of a certificate that it signed, and of the certificate's key.
+fn certify() -> (String, String, String) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let ca_key = KeyPair::generate().unwrap();
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let leaf = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let signed = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    (ca_pem, signed.pem(), key.serialize_pem())
+}

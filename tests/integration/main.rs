@@ -1,0 +1,7 @@
+//! What does the gateway do through its public door: the binary, real sockets, the double of DCAMS?
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+// Each topic uses a part of it.
+#[allow(dead_code, unused_imports)]
+mod harness;
+mod smoke;
