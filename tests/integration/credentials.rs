@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{GET_STATUS, Gateway, KYC_API, Setup, UPDATE_STATUS, Upstream};
+use crate::harness::{GET_STATUS, Gateway, KYC_API, Setup, UPDATE_STATUS, Upstream, wait_for};
 
 const PASS: &str = "double-password-for-tests";
 const RENEWED: &str = "renewed-password-for-tests";
@@ -54,4 +54,12 @@ fn a_rejected_pair_without_a_successor_is_held_back_so_that_the_account_is_not_l
     }
     assert_eq!(upstream.received().len(), 1, "one attempt with rejected credentials, and no more");
     assert!(gateway.operators("/readyz?verbose").text().contains("1 suspended"));
+
+    // Once the file holds what DCAMS accepts, it is used without another rejected attempt.
+    rewrite_pass(&gateway, RENEWED);
+    let answer = wait_for("the corrected password to be in use", || {
+        Some(gateway.post(KYC_API, GET_STATUS)).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(gateway.record_of(&answer)["credential"]["version"], 2);
+    assert_eq!(upstream.received().len(), 2);
 }
