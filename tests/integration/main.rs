@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 // Each topic uses a part of it.
+mod credentials;
 #[allow(dead_code, unused_imports)]
 mod harness;
 mod smoke;
+mod validation;
