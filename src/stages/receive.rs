@@ -63,7 +63,7 @@ pub struct ReceiveLayer(Arc<Rules>);
 struct Rules {
     config: Arc<Config>,
     all: Budget,
-    /// Per caller: the budget, and the largest body that any of the caller's services takes.
+    /// Per caller: the budget, and the largest body that it and any of the caller's services take.
     callers: Box<[(Budget, u64)]>,
 }
 
@@ -78,7 +78,11 @@ impl ReceiveLayer {
         let callers = config
             .callers
             .iter()
-            .map(|caller| (Budget::new(caller.max_body_bytes, None), largest(&caller.services)))
+            // What is larger than all that the caller may hold never fits, however long it waits.
+            .map(|caller| {
+                let limit_bytes = largest(&caller.services).min(caller.max_body_bytes);
+                (Budget::new(caller.max_body_bytes, None), limit_bytes)
+            })
             .collect();
         Self(Arc::new(Rules { all, callers, config }))
     }
