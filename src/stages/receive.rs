@@ -189,8 +189,13 @@ impl Collecting<'_> {
     /// The total deadline, or the instant at which this many bytes become too few, whichever is first.
     fn deadline(&self) -> Instant {
         let data = &self.rules.config.data;
-        let rate = data.min_body_rate_bytes_per_s.max(1);
-        let earned = Duration::from_millis((self.buffer.len() as u64).saturating_mul(1_000) / rate);
+        // A least rate of 0 is none.
+        let Some(earned_ms) =
+            (self.buffer.len() as u64).saturating_mul(1_000).checked_div(data.min_body_rate_bytes_per_s)
+        else {
+            return self.begun + data.body_timeout;
+        };
+        let earned = Duration::from_millis(earned_ms);
         let slowest = data.min_body_rate_grace.saturating_add(earned).saturating_add(self.waited);
         self.begun + slowest.min(data.body_timeout)
     }
