@@ -4,4 +4,5 @@
 // Each topic uses a part of it.
 #[allow(dead_code, unused_imports)]
 mod harness;
+mod refusals;
 mod smoke;
