@@ -5,5 +5,6 @@
 mod credentials;
 #[allow(dead_code, unused_imports)]
 mod harness;
+mod refusals;
 mod smoke;
 mod validation;
