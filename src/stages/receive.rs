@@ -143,9 +143,7 @@ impl Rules {
             waited: Duration::ZERO,
             buffer: Buffer::Empty,
         };
-        let collected = collecting.collect(body).await;
-        track.note(|record| record.received_bytes = collecting.buffer.len() as u64);
-        collected?;
+        collecting.collect(body, &track).await?;
         let hold = Hold { slot, _of_caller: collecting.of_caller, _of_all: collecting.of_all };
         Ok(Received { track, caller, endpoint, hold, body: collecting.buffer.into_bytes() })
     }
@@ -165,7 +163,7 @@ struct Collecting<'a> {
 }
 
 impl Collecting<'_> {
-    async fn collect<B: Body<Data = Bytes>>(&mut self, body: B) -> Result<(), Reject> {
+    async fn collect<B: Body<Data = Bytes>>(&mut self, body: B, track: &Track) -> Result<(), Reject> {
         let promised = body.size_hint();
         if promised.lower() > self.limit_bytes {
             return Err(self.too_large());
@@ -178,6 +176,8 @@ impl Collecting<'_> {
             let Some(frame) = frame.transpose().map_err(|_| Reject::BadRequest)? else { return Ok(()) };
             if let Ok(chunk) = frame.into_data() {
                 self.take(chunk, promised).await?;
+                // Piece by piece, because a caller who leaves ends this at any point.
+                track.note(|record| record.received_bytes = self.buffer.len() as u64);
             }
         }
     }

@@ -18,7 +18,7 @@ mod upstream;
 
 use std::time::{Duration, Instant};
 
-pub use client::{Answer, Connection};
+pub use client::{Answer, Connection, message};
 pub use gateway::Gateway;
 pub use setup::{Setup, key_hash_hex};
 pub use upstream::Upstream;
