@@ -32,13 +32,20 @@ pub(super) struct Unread {
     /// A caller that waits for `100 Continue` sends nothing until the body is asked for.
     held_back: bool,
     ended: bool,
+    broken_off: bool,
 }
 
 impl Unread {
     /// Takes over the body of `request`.
     pub(super) fn of(request: Request<Incoming>, activity: &Arc<Activity>) -> Request<Self> {
         let held_back = request.headers().contains_key(EXPECT);
-        request.map(|body| Self { body: Some(body), activity: Arc::clone(activity), held_back, ended: false })
+        request.map(|body| Self {
+            body: Some(body),
+            activity: Arc::clone(activity),
+            held_back,
+            ended: false,
+            broken_off: false,
+        })
     }
 }
 
@@ -52,12 +59,16 @@ impl Body for Unread {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
         this.held_back = false;
+        if this.broken_off {
+            return Poll::Pending;
+        }
         let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(task);
         this.ended |= matches!(polled, Poll::Ready(None | Some(Err(_))));
         match &polled {
             // Nobody is left to be refused: the request ends with its connection or stream.
             Poll::Ready(Some(Err(error))) if this.activity.is_multiplexed() || is_broken_off(error) => {
+                this.broken_off = true;
                 this.activity.caller_left();
                 Poll::Pending
             }

@@ -172,8 +172,11 @@ impl Collecting<'_> {
         tokio::pin!(body);
         loop {
             let frame = timeout_at(self.deadline(), body.frame()).await.map_err(|_| Reject::BodyTimeout)?;
-            // A body that breaks off has no caller left to answer; if it has, its framing is wrong.
-            let Some(frame) = frame.transpose().map_err(|_| Reject::BadRequest)? else { return Ok(()) };
+            // With a caller left to answer, its framing is wrong.
+            let Some(frame) = frame.transpose().map_err(|_| Reject::BadRequest)? else {
+                let whole = promised.is_none_or(|bytes| bytes == self.buffer.len());
+                return if whole { Ok(()) } else { Err(Reject::BadRequest) };
+            };
             if let Ok(chunk) = frame.into_data() {
                 self.take(chunk, promised).await?;
                 // Piece by piece, because a caller who leaves ends this at any point.
