@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::delivery::Deliveries;
@@ -33,6 +34,7 @@ pub(super) struct Activity {
     blocked_since: AtomicU64,
     multiplexed: bool,
     left_unread: AtomicBool,
+    gone: Notify,
     deliveries: Deliveries,
 }
 
@@ -76,6 +78,7 @@ impl Activity {
             blocked_since: AtomicU64::new(0),
             multiplexed,
             left_unread: AtomicBool::new(false),
+            gone: Notify::new(),
             deliveries: Deliveries::default(),
         })
     }
@@ -98,6 +101,16 @@ impl Activity {
     /// Whether a body was left unread.
     pub(super) fn left_unread(&self) -> bool {
         self.left_unread.load(Ordering::Acquire)
+    }
+
+    /// The connection ended within a request's body.
+    pub(super) fn caller_left(&self) {
+        self.gone.notify_one();
+    }
+
+    /// Ends when [`caller_left`](Self::caller_left) was called.
+    pub(super) async fn gone(&self) {
+        self.gone.notified().await;
     }
 
     /// A request's head is complete; it is over when what is returned is dropped.

@@ -124,6 +124,10 @@ where
                     context.metrics.connection(overdue.event());
                     break None;
                 }
+                () = activity.gone() => {
+                    context.metrics.connection("broken");
+                    break None;
+                }
                 _ = drained.wait_for(|drained| *drained), if !draining => {
                     draining = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();

@@ -1,5 +1,7 @@
 //! What becomes of a body that was refused before it was read?
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,13 +32,20 @@ pub(super) struct Unread {
     /// A caller that waits for `100 Continue` sends nothing until the body is asked for.
     held_back: bool,
     ended: bool,
+    broken_off: bool,
 }
 
 impl Unread {
     /// Takes over the body of `request`.
     pub(super) fn of(request: Request<Incoming>, activity: &Arc<Activity>) -> Request<Self> {
         let held_back = request.headers().contains_key(EXPECT);
-        request.map(|body| Self { body: Some(body), activity: Arc::clone(activity), held_back, ended: false })
+        request.map(|body| Self {
+            body: Some(body),
+            activity: Arc::clone(activity),
+            held_back,
+            ended: false,
+            broken_off: false,
+        })
     }
 }
 
@@ -50,10 +59,21 @@ impl Body for Unread {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
         this.held_back = false;
+        if this.broken_off {
+            return Poll::Pending;
+        }
         let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(task);
         this.ended |= matches!(polled, Poll::Ready(None | Some(Err(_))));
-        polled
+        match &polled {
+            // Nobody is left to be refused: the request ends with its connection or stream.
+            Poll::Ready(Some(Err(error))) if this.activity.is_multiplexed() || is_broken_off(error) => {
+                this.broken_off = true;
+                this.activity.caller_left();
+                Poll::Pending
+            }
+            _ => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -63,6 +83,18 @@ impl Body for Unread {
     fn size_hint(&self) -> SizeHint {
         self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
+}
+
+/// The connection ended within the body; any other fault is one of its framing, which can be answered.
+fn is_broken_off(error: &hyper::Error) -> bool {
+    let broken = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::TimedOut
+        )
+    };
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_incomplete_message() || source.is_some_and(broken)
 }
 
 impl Drop for Unread {

@@ -147,9 +147,7 @@ impl Rules {
             waited: Duration::ZERO,
             buffer: Buffer::Empty,
         };
-        let collected = collecting.collect(body).await;
-        track.note(|record| record.received_bytes = collecting.buffer.len() as u64);
-        collected?;
+        collecting.collect(body, &track).await?;
         let hold = Hold { slot, _of_caller: collecting.of_caller, _of_all: collecting.of_all };
         Ok(Received { track, caller, endpoint, hold, body: collecting.buffer.into_bytes() })
     }
@@ -169,7 +167,7 @@ struct Collecting<'a> {
 }
 
 impl Collecting<'_> {
-    async fn collect<B: Body<Data = Bytes>>(&mut self, body: B) -> Result<(), Reject> {
+    async fn collect<B: Body<Data = Bytes>>(&mut self, body: B, track: &Track) -> Result<(), Reject> {
         let promised = body.size_hint();
         if promised.lower() > self.limit_bytes {
             return Err(self.too_large());
@@ -178,10 +176,15 @@ impl Collecting<'_> {
         tokio::pin!(body);
         loop {
             let frame = timeout_at(self.deadline(), body.frame()).await.map_err(|_| Reject::BodyTimeout)?;
-            // A body that breaks off has no caller left to answer; if it has, its framing is wrong.
-            let Some(frame) = frame.transpose().map_err(|_| Reject::BadRequest)? else { return Ok(()) };
+            // With a caller left to answer, its framing is wrong.
+            let Some(frame) = frame.transpose().map_err(|_| Reject::BadRequest)? else {
+                let whole = promised.is_none_or(|bytes| bytes == self.buffer.len());
+                return if whole { Ok(()) } else { Err(Reject::BadRequest) };
+            };
             if let Ok(chunk) = frame.into_data() {
                 self.take(chunk, promised).await?;
+                // Piece by piece, because a caller who leaves ends this at any point.
+                track.note(|record| record.received_bytes = self.buffer.len() as u64);
             }
         }
     }

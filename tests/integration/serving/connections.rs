@@ -1,0 +1,106 @@
+//! Until when, and how many, connections may be open?
+
+use std::io::Read;
+
+use super::make::{connection_events, customer_with_photo, ending, head, narrow};
+use super::make::GET_IMAGES;
+use crate::harness::{Connection, GET_STATUS, KYC_API, Setup, Upstream, message, wait_for};
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).set("data.first_byte_timeout", "100ms").start();
+    assert!(gateway.connect().is_closed());
+    assert_eq!(connection_events(&gateway, "first_byte_timeout"), 1.0);
+    let gateway = Setup::before(&upstream).tls().set("data.first_byte_timeout", "100ms").start();
+    assert!(Connection::plain(gateway.data()).is_closed());
+    assert_eq!(connection_events(&gateway, "first_byte_timeout"), 1.0);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_closed() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).set("data.header_timeout", "100ms").start();
+    let mut connection = gateway.connect();
+    connection.send(b"POST / HTTP/1.1\r\n");
+    assert!(connection.is_closed());
+    // The second head of a connection has the same time.
+    let mut connection = gateway.connect();
+    assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
+    connection.send(b"POST / HTTP/1.1\r\n");
+    assert!(connection.is_closed());
+    assert_eq!(connection_events(&gateway, "header_timeout"), 2.0);
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).set("data.idle_timeout", "100ms").start();
+    let mut connection = gateway.connect();
+    assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
+    assert!(connection.is_closed());
+    assert_eq!(connection_events(&gateway, "idle_timeout"), 1.0);
+}
+
+#[test]
+fn a_body_that_does_not_end_is_refused() {
+    let upstream = Upstream::start();
+    let total = ("data.body_timeout", "100ms");
+    let rate = ("data.min_body_rate_grace", "100ms");
+    for (key, value) in [total, rate] {
+        let gateway = Setup::before(&upstream).set(key, value).set("data.min_body_rate", "1MiB/s").start();
+        let mut connection = gateway.connect();
+        connection.send(&head(KYC_API, "Content-Length: 1000\r\n"));
+        connection.send(b"{\"service\"");
+        let answer = connection.read_answer();
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("body_timeout")), "{key}");
+        assert_eq!(gateway.record_of(&answer)["bytes"]["received"], 10, "{key}");
+        assert!(connection.is_closed());
+    }
+    assert!(upstream.received().is_empty());
+}
+
+#[test]
+fn an_answer_that_nobody_reads_is_given_up() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .set("data.idle_timeout", "200ms")
+        .set("data.min_body_rate", "1GiB/s")
+        .start();
+    assert_eq!(gateway.post(KYC_API, customer_with_photo()).status, 200);
+    let mut stream = narrow(gateway.data(), &message(KYC_API, GET_IMAGES.as_bytes()));
+    let record = &gateway.wait_for_audit_lines(2)[1];
+    assert_eq!(ending(record), ("truncated", None, Some(200)));
+    assert_eq!(connection_events(&gateway, "reader_timeout"), 1.0);
+    // The rest is what the systems had taken.
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(rest.len() < customer_with_photo().len());
+}
+
+#[test]
+fn more_connections_than_allowed_are_closed_at_once() {
+    let upstream = Upstream::start();
+    for (limit, event) in [("data.max_connections", "refused_total"), ("data.max_connections_per_peer", "refused_peer")] {
+        let gateway = Setup::before(&upstream).set(limit, "2").start();
+        let mut held = [gateway.connect(), gateway.connect()];
+        for connection in &mut held {
+            assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
+        }
+        assert!(gateway.connect().is_closed(), "{limit}");
+        assert_eq!(connection_events(&gateway, event), 1.0);
+        drop(held);
+        wait_for("the connections to end", || (gateway.metric("dcams_gateway_connections_open")? == 0.0).then_some(()));
+        assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200, "{limit}");
+    }
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).set("data.max_head", "8KiB").start();
+    let mut connection = gateway.connect();
+    connection.send(&head(KYC_API, &format!("X-Padding: {}\r\n", "x".repeat(9 << 10))));
+    assert_eq!(connection.read_answer().status, 431);
+    assert!(connection.is_closed());
+}
