@@ -9,6 +9,7 @@ use crate::gateway::{Gateway, StartFault};
 use crate::server::{self, Drained, Running};
 
 pub(super) fn run(configured: &Configured) -> Exit {
+    process::keep_memory_private();
     let (loaded, secrets) = match config_source::load(configured) {
         Ok(read) => read,
         Err(exit) => return exit,
@@ -17,7 +18,6 @@ pub(super) fn run(configured: &Configured) -> Exit {
         tell("log.filter is not a filter: expected for example info or dcams_gateway=debug");
         return Exit::Config;
     }
-    process::keep_memory_private();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -49,16 +49,15 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
     let cut = async {
         process::told_to_stop().await;
     };
-    let drained = running.drain_until(cut).await;
-    let records = gateway.writer.health().lost_lines();
-    match drained {
-        Drained::Whole if records == 0 => tracing::info!("stopped: every request was answered and recorded"),
-        Drained::Whole => {
-            tracing::error!(records, "stopped: every request was answered, but records were lost")
-        }
+    match running.drain_until(cut).await {
+        Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),
         Drained::Cut(requests) => tracing::warn!(requests, "stopped with requests in progress"),
+        Drained::Unrecorded(lines) => {
+            tracing::error!(lines, "stopped, and audit records were lost: their output took nothing");
+            return Exit::Io;
+        }
     }
-    if records == 0 { Exit::Ok } else { Exit::Io }
+    Exit::Ok
 }
 
 fn warn_of_anonymous(loaded: &Loaded) {
