@@ -86,6 +86,9 @@ impl Reservation {
         if self.try_grow(bytes) {
             return Ok(());
         }
+        if bytes > self.budget.limit() {
+            return Err(Full);
+        }
         let budget = self.budget.clone();
         let deadline = tokio::time::Instant::now() + patience;
         loop {

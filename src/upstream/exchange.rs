@@ -131,6 +131,12 @@ impl Client {
                         request = untouched;
                     }
                     Some(_) => return Err(Reject::UpstreamUnreachable),
+                    // The upstream closed the idle connection at this very moment. What only reads may
+                    // be sent again.
+                    None if was_idle && exchange.fate == Fate::Harmless && !is_invalid(error.error()) => {
+                        reused = MAX_REUSED;
+                        request = self.request(exchange, endpoint)?;
+                    }
                     None => return Err(failure(error.error(), exchange.fate)),
                 },
             }
@@ -202,11 +208,11 @@ impl Client {
 
 /// What hyper's error means. Its text is never used: it may quote the answer.
 fn failure(error: &hyper::Error, fate: Fate) -> Reject {
-    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
-        Reject::UpstreamInvalid(fate)
-    } else {
-        Reject::UpstreamTruncated(fate)
-    }
+    if is_invalid(error) { Reject::UpstreamInvalid(fate) } else { Reject::UpstreamTruncated(fate) }
+}
+
+fn is_invalid(error: &hyper::Error) -> bool {
+    error.is_parse() || error.is_parse_too_large() || error.is_parse_status()
 }
 
 /// The two slices of a sealed request, as a body.
