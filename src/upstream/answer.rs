@@ -170,7 +170,10 @@ mod tests {
         assert_eq!(judged(200, "text/html", "<html></html>", "{}"), invalid);
         assert_eq!(judged(302, "application/json", r#"{"result":"Success"}"#, "{}"), invalid);
         assert_eq!(judged(200, "application/json", r#"["result"]"#, "{}"), invalid);
-        assert_eq!(judged(200, "application/json", r#"{"result":"Error","result":"Success"}"#, "{}"), invalid);
+        assert_eq!(
+            judged(200, "application/json", r#"{"result":"Error","result":"Success"}"#, "{}"),
+            invalid
+        );
         assert_eq!(judged(200, "application/pdf", r#"{"result":"Success"}"#, "{}"), invalid);
         assert_eq!(judged(200, "application/json", "", "{}"), invalid);
     }
@@ -178,9 +181,15 @@ mod tests {
     #[test]
     fn an_answer_with_the_password_is_withheld_unless_the_caller_sent_it() {
         let body = r#"{"result":"Error","message":"the long password"}"#;
-        assert_eq!(judged(200, "application/json", body, "{}"), Err(Reject::ResponseWithheld(Fate::Harmless)));
+        assert_eq!(
+            judged(200, "application/json", body, "{}"),
+            Err(Reject::ResponseWithheld(Fate::Harmless))
+        );
         for guess in [r#"{"fn":"the long password"}"#, r#"{"fn":"\u0074he long passwor\u0064"}"#] {
-            assert!(judged(200, "application/json", body, guess).is_ok(), "a right guess is told no more than a wrong one");
+            assert!(
+                judged(200, "application/json", body, guess).is_ok(),
+                "a right guess is told no more than a wrong one"
+            );
         }
     }
 }

@@ -170,7 +170,7 @@ impl Connection {
     /// request.
     pub fn is_reusable(&self) -> bool {
         match self {
-            Self::Http1 { sender, socket } => sender.is_ready() && is_silent(socket),
+            Self::Http1 { sender, socket, .. } => sender.is_ready() && is_silent(socket),
             Self::Http2(sender) => !sender.is_closed(),
         }
     }

@@ -35,7 +35,9 @@ impl Needles {
             for alphabet in [&alphabet::STANDARD, &alphabet::URL_SAFE] {
                 forms.extend((0..3).map(|offset| base64_at(raw, offset, alphabet)));
                 // As PHP writes it into JSON.
-                let escaped = |form: Vec<u8>| String::from_utf8(form).ok().map(|text| text.replace('/', "\\/").into_bytes());
+                let escaped = |form: Vec<u8>| {
+                    String::from_utf8(form).ok().map(|text| text.replace('/', "\\/").into_bytes())
+                };
                 forms.extend((0..3).filter_map(|offset| escaped(base64_at(raw, offset, alphabet))));
             }
         }
