@@ -90,7 +90,10 @@ fn is_broken_off(error: &hyper::Error) -> bool {
     let broken = |error: &io::Error| {
         matches!(
             error.kind(),
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::TimedOut
+            ErrorKind::UnexpectedEof
+                | ErrorKind::ConnectionReset
+                | ErrorKind::BrokenPipe
+                | ErrorKind::TimedOut
         )
     };
     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());

@@ -25,7 +25,10 @@ fn every_family_of_metrics_is_there_with_its_labels() {
     let gateway = Setup::before(&upstream)
         .edit(|text| {
             let at = text.find("name = \"batch\"").unwrap();
-            let tail = text[at..].replace("rate = { per_second = 1000, burst = 1000 }", "rate = { per_second = 1, burst = 1 }");
+            let tail = text[at..].replace(
+                "rate = { per_second = 1000, burst = 1000 }",
+                "rate = { per_second = 1, burst = 1 }",
+            );
             text.replace_range(at.., &tail);
         })
         .start();
@@ -36,9 +39,19 @@ fn every_family_of_metrics_is_there_with_its_labels() {
     assert_eq!(gateway.post("wrong", GET_STATUS).status, 401);
     gateway.wait_for_audit_lines(4);
     let answer = gateway.operators("/metrics");
-    assert_eq!(answer.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = answer.text();
-    assert!(text.ends_with("# EOF\n"));
+    assert!(text.contains("# TYPE dcams_gateway_requests_total counter\n") && !text.contains("# EOF"));
+    let mut connection = Connection::plain(gateway.ops());
+    connection.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text; version=1.0.0\r\n\r\n");
+    let open = connection.read_answer();
+    assert_eq!(
+        open.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(
+        open.text().contains("# TYPE dcams_gateway_requests counter\n") && open.text().ends_with("# EOF\n")
+    );
     let forwarded = r#"service="getStatus",caller="kyc-api",outcome="forwarded""#;
     for expected in [
         format!("dcams_gateway_requests_total{{{forwarded},code=\"\"}} 1\n"),
@@ -80,7 +93,9 @@ fn callers_are_not_named_where_they_should_not_be() {
 fn a_page_in_a_browser_cannot_look() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream).start();
-    for lines in ["Host: attacker.example.com\r\n", "Host: localhost\r\nOrigin: https://attacker.example.com\r\n"] {
+    for lines in
+        ["Host: attacker.example.com\r\n", "Host: localhost\r\nOrigin: https://attacker.example.com\r\n"]
+    {
         let mut connection = Connection::plain(gateway.ops());
         connection.send(format!("GET /metrics HTTP/1.1\r\n{lines}\r\n").as_bytes());
         assert_eq!(connection.read_answer().status, 421, "{lines}");
