@@ -1,7 +1,9 @@
 //! Whose bytes are held in memory, and who waits for whom?
 
 use super::make::{MIB, bodies_in_memory, customer_of, ending, head, status_of};
-use crate::harness::{BATCH, Connection, GET_STATUS, Gateway, KYC_API, OPS_PORTAL, Setup, Upstream, wait_for};
+use crate::harness::{
+    BATCH, Connection, GET_STATUS, Gateway, KYC_API, OPS_PORTAL, Setup, Upstream, wait_for,
+};
 
 /// Begins a request of `caller` of which `bytes` arrive and the end does not.
 fn hold(gateway: &Gateway, caller: &str, bytes: usize) -> Connection {
@@ -28,7 +30,8 @@ fn small(upstream: &Upstream, wait: &str) -> Gateway {
 #[test]
 fn promises_alone_starve_nobody() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).set("data.body_budget", "24MiB").set("data.caller_share", "100%").start();
+    let gateway =
+        Setup::before(&upstream).set("data.body_budget", "24MiB").set("data.caller_share", "100%").start();
     let promise = head(OPS_PORTAL, &format!("Content-Length: {}\r\n", 20 * MIB));
     let promising: Vec<_> = (0..13)
         .map(|_| {
@@ -37,7 +40,9 @@ fn promises_alone_starve_nobody() {
             connection
         })
         .collect();
-    wait_for("the promises", || (gateway.metric("dcams_gateway_requests_in_progress")? == 13.0).then_some(()));
+    wait_for("the promises", || {
+        (gateway.metric("dcams_gateway_requests_in_progress")? == 13.0).then_some(())
+    });
     assert_eq!(bodies_in_memory(&gateway), 0);
     assert_eq!(gateway.post(KYC_API, customer_of(20 * MIB)).status, 200);
     drop(promising);
@@ -83,7 +88,9 @@ fn bytes_given_back_serve_who_waits() {
     let held = [KYC_API, OPS_PORTAL].map(|caller| hold(&gateway, caller, 2 * MIB));
     let mut waiting = gateway.connect();
     waiting.send(&crate::harness::message(BATCH, GET_STATUS.as_bytes()));
-    wait_for("three requests", || (gateway.metric("dcams_gateway_requests_in_progress")? == 3.0).then_some(()));
+    wait_for("three requests", || {
+        (gateway.metric("dcams_gateway_requests_in_progress")? == 3.0).then_some(())
+    });
     drop(held);
     assert_eq!(waiting.read_answer().status, 200);
 }

@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use super::make::{connection_events, customer_with_photo, ending, head, narrow};
 use super::make::GET_IMAGES;
+use super::make::{connection_events, customer_with_photo, ending, head, narrow};
 use crate::harness::{Connection, GET_STATUS, KYC_API, Setup, Upstream, message, wait_for};
 
 #[test]
@@ -81,7 +81,9 @@ fn an_answer_that_nobody_reads_is_given_up() {
 #[test]
 fn more_connections_than_allowed_are_closed_at_once() {
     let upstream = Upstream::start();
-    for (limit, event) in [("data.max_connections", "refused_total"), ("data.max_connections_per_peer", "refused_peer")] {
+    for (limit, event) in
+        [("data.max_connections", "refused_total"), ("data.max_connections_per_peer", "refused_peer")]
+    {
         let gateway = Setup::before(&upstream).set(limit, "2").start();
         let mut held = [gateway.connect(), gateway.connect()];
         for connection in &mut held {
@@ -90,7 +92,9 @@ fn more_connections_than_allowed_are_closed_at_once() {
         assert!(gateway.connect().is_closed(), "{limit}");
         assert_eq!(connection_events(&gateway, event), 1.0);
         drop(held);
-        wait_for("the connections to end", || (gateway.metric("dcams_gateway_connections_open")? == 0.0).then_some(()));
+        wait_for("the connections to end", || {
+            (gateway.metric("dcams_gateway_connections_open")? == 0.0).then_some(())
+        });
         assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200, "{limit}");
     }
 }

@@ -17,10 +17,8 @@ const WORK: Duration = Duration::from_millis(400);
 fn end_while_in_progress(gateway: &Gateway, upstream: &Upstream, requests: usize) {
     upstream.wait_for_received(requests);
     gateway.terminate();
-    wait_for("the listener to close", || match TcpStream::connect(gateway.data()) {
-        Ok(_) => None,
-        Err(error) => Some(assert_eq!(error.kind(), ErrorKind::ConnectionRefused)),
-    });
+    let refused = wait_for("the listener to close", || TcpStream::connect(gateway.data()).err());
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
 fn ended_whole(mut gateway: Gateway, requests: usize) {
@@ -59,7 +57,8 @@ fn requests_in_progress_are_answered_over_http2() {
     upstream.delay(WORK);
     run(async {
         let mut sender = connect(&gateway, 1 << 20).await;
-        let answers = [GET_STATUS, UPDATE_STATUS].map(|body| tokio::spawn(sender.send_request(request(KYC_API, body))));
+        let answers =
+            [GET_STATUS, UPDATE_STATUS].map(|body| tokio::spawn(sender.send_request(request(KYC_API, body))));
         while upstream.received().len() < 2 {
             tokio::task::yield_now().await;
         }
@@ -94,7 +93,9 @@ fn a_second_signal_ends_at_once_and_loses_no_record() {
     connection.send(&message(KYC_API, UPDATE_STATUS.as_bytes()));
     upstream.wait_for_received(1);
     gateway.terminate();
-    wait_for("the drain", || gateway.log_lines().iter().any(|line| line["message"] == "draining").then_some(()));
+    wait_for("the drain", || {
+        gateway.log_lines().iter().any(|line| line["message"] == "draining").then_some(())
+    });
     // Until the handler of the second is there, one could be lost: so it is sent until it has an effect.
     wait_for("the end", || {
         gateway.terminate();

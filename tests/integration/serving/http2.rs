@@ -13,7 +13,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::make::{GET_IMAGES, connection_events, customer_with_photo, ending};
-use crate::harness::{Connection, GET_STATUS, Gateway, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream};
+use crate::harness::{
+    Connection, GET_STATUS, Gateway, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream,
+};
 
 /// A connection by ALPN `h2`, with this window for each answer.
 pub async fn connect(gateway: &Gateway, window: u32) -> http2::SendRequest<Full<Bytes>> {
@@ -21,7 +23,8 @@ pub async fn connect(gateway: &Gateway, window: u32) -> http2::SendRequest<Full<
     let ca = rustls::pki_types::CertificateDer::from_pem_slice(gateway.tls_ca().unwrap().as_bytes()).unwrap();
     roots.add(ca).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let tcp = tokio::net::TcpStream::connect(gateway.data()).await.unwrap();
@@ -64,7 +67,8 @@ fn every_service_is_served_by_http2() {
         let customer = customer_with_photo();
         for body in [&customer, GET_STATUS, UPDATE_STATUS, GET_IMAGES] {
             let (status, answer) = whole(sender.send_request(request(KYC_API, body)).await.unwrap()).await;
-            let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+            let answer: serde_json::Value =
+                serde_json::from_str(std::str::from_utf8(&answer).unwrap()).unwrap();
             assert_eq!((status, answer["result"].as_str()), (StatusCode::OK, Some("Success")));
             if body == GET_IMAGES {
                 let sent: serde_json::Value = serde_json::from_str(&customer).unwrap();
@@ -82,14 +86,19 @@ fn every_service_is_served_by_http2() {
 #[test]
 fn sixty_four_streams_are_served_at_once() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).tls().edit(|text| *text = text.replace("\nrate = {", "\nmax_requests = 64\nrate = {")).start();
+    let gateway = Setup::before(&upstream)
+        .tls()
+        .edit(|text| *text = text.replace("\nrate = {", "\nmax_requests = 64\nrate = {"))
+        .start();
     upstream.delay(std::time::Duration::from_millis(100));
     run(async {
         let sender = connect(&gateway, 1 << 20).await;
         let mut streams = JoinSet::new();
         for _ in 0..64 {
             let mut sender = sender.clone();
-            streams.spawn(async move { sender.send_request(request(KYC_API, GET_STATUS)).await.unwrap().status() });
+            streams.spawn(async move {
+                sender.send_request(request(KYC_API, GET_STATUS)).await.unwrap().status()
+            });
         }
         let answered = streams.join_all().await;
         assert_eq!(answered, vec![StatusCode::OK; 64]);

@@ -80,7 +80,8 @@ pub fn ending(record: &Value) -> (&str, Option<&str>, Option<u64>) {
 
 /// A caller whose system takes few bytes that it does not read.
 pub fn narrow(address: SocketAddr, bytes: &[u8]) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+    let socket =
+        socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(16 << 10).unwrap();
     socket.connect(&address.into()).unwrap();
     let mut stream = TcpStream::from(socket);

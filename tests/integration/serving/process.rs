@@ -35,8 +35,10 @@ fn no_process_of_the_same_user_can_read_its_memory() {
     std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
     let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     command = std::process::Command::new(&binary);
-    let mut child = command.args(arguments).uid(NOBODY).gid(NOBODY).stderr(std::process::Stdio::null()).spawn().unwrap();
-    let owner = |file: &str| std::fs::metadata(format!("/proc/{}/{file}", child.id())).map(|found| found.uid()).ok();
+    let mut child =
+        command.args(arguments).uid(NOBODY).gid(NOBODY).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let owner =
+        |file: &str| std::fs::metadata(format!("/proc/{}/{file}", child.id())).map(|found| found.uid()).ok();
     let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         wait_for("the files to be root's", || (owner("environ") == Some(0)).then_some(()));
     }));

@@ -27,7 +27,8 @@ fn shows(gateway: &Gateway, trusted: &str) -> bool {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = builder.with_root_certificates(roots).with_no_client_auth();
     let client = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
     let tcp = TcpStream::connect(gateway.data()).unwrap();
@@ -52,7 +53,10 @@ fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
     std::fs::write(gateway.folder().join("tls.crt"), &first).unwrap();
     wait_for("the complaint", || {
         let lines = gateway.log_lines();
-        lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains("not usable"))).then_some(())
+        lines
+            .iter()
+            .any(|line| line["message"].as_str().is_some_and(|text| text.contains("not usable")))
+            .then_some(())
     });
     assert!(shows(&gateway, &second));
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use dcams_gateway::simulate::{Fault, FailureStyle, Received, Settings};
+use dcams_gateway::simulate::{FailureStyle, Fault, Received, Settings};
 
 use super::make::{MIB, customer_of, sealed};
 use crate::harness::{
@@ -88,7 +88,10 @@ fn a_connection_that_the_upstream_closed_while_idle_costs_no_request() {
             .set("upstream.http", http)
             .edit(|text| {
                 if http != "\"2\"" {
-                    *text = text.replace("roots = { file = \"upstream-ca.pem\" }", "roots = \"webpki\"\nplain_http_to_loopback = true");
+                    *text = text.replace(
+                        "roots = { file = \"upstream-ca.pem\" }",
+                        "roots = \"webpki\"\nplain_http_to_loopback = true",
+                    );
                 }
             })
             .start();
@@ -146,7 +149,11 @@ fn a_redirect_is_followed_by_nobody() {
     for status in [301, 302, 303, 307, 308] {
         upstream.inject_once(Fault::Redirect { status });
         let answer = gateway.post(KYC_API, GET_STATUS);
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (502, Some("upstream_invalid")), "{status}");
+        assert_eq!(
+            (answer.status, answer.json()["code"].as_str()),
+            (502, Some("upstream_invalid")),
+            "{status}"
+        );
         assert_eq!(answer.header("location"), None);
     }
     assert_eq!(upstream.counts().requests, 5);
@@ -156,7 +163,11 @@ fn a_redirect_is_followed_by_nobody() {
 fn what_dcams_answers_passes_byte_for_byte_with_its_status() {
     for style in [FailureStyle::OkWithError, FailureStyle::ClientError] {
         let upstream = Upstream::start_with(Settings { failure_style: style, ..Settings::default() });
-        let gateway = Setup::before(&upstream).edit(|text| *text = text.replace("effect = \"read\"", "effect = \"read\"\nvalidate = \"report\"")).start();
+        let gateway = Setup::before(&upstream)
+            .edit(|text| {
+                *text = text.replace("effect = \"read\"", "effect = \"read\"\nvalidate = \"report\"")
+            })
+            .start();
         let unknown = GET_STATUS.replace("jane", "nobody");
         let invalid = GET_STATUS.replace("jane@example.com", "jane");
         let missing = r#"{"service":"getStatus","target":{}}"#;
@@ -184,7 +195,9 @@ fn json_that_php_labels_as_html_passes_as_json() {
 #[test]
 fn an_upstream_that_does_not_answer_is_given_up_at_the_deadline() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).edit(|text| *text = text.replace("deadline = \"20s\"", "deadline = \"200ms\"")).start();
+    let gateway = Setup::before(&upstream)
+        .edit(|text| *text = text.replace("deadline = \"20s\"", "deadline = \"200ms\""))
+        .start();
     for (fault, body, outcome) in [
         (Fault::HangAfterRead, GET_STATUS, None),
         (Fault::HangAfterRead, UPDATE_STATUS, Some("unknown")),
@@ -220,7 +233,10 @@ fn an_answer_before_the_request_was_read_is_not_held_back() {
         .file("user", "user")
         .file("pass", "a password of some length")
         .edit(|text| {
-            *text = text.replace("roots = { file = \"upstream-ca.pem\" }", "roots = \"webpki\"\nplain_http_to_loopback = true");
+            *text = text.replace(
+                "roots = { file = \"upstream-ca.pem\" }",
+                "roots = \"webpki\"\nplain_http_to_loopback = true",
+            );
         })
         .start();
     let answer = gateway.post(KYC_API, customer_of(20 * MIB));
