@@ -19,6 +19,9 @@ const FIRST_PROBE: Duration = Duration::from_secs(30);
 /// The pause between probes doubles up to this.
 const SLOWEST_PROBE: Duration = Duration::from_secs(15 * 60);
 
+/// How often the source of a suspended pair is read again.
+const REREAD_EVERY: Duration = Duration::from_secs(2);
+
 /// Every configured pair, with the version in use.
 pub struct Credentials(Box<[Credential]>);
 
@@ -92,6 +95,24 @@ impl Credentials {
             Err(fault) => {
                 tracing::error!(credential = &*source.name, %fault, "the credentials cannot be read again");
                 false
+            }
+        }
+    }
+
+    /// Reads the sources of suspended pairs again, for ever: a corrected password is in use seconds after it
+    /// was written, without another attempt with the rejected one.
+    pub async fn follow_suspended(self: Arc<Self>, config: Arc<Config>) {
+        loop {
+            tokio::time::sleep(REREAD_EVERY).await;
+            let suspended = |credential: &Credential| credential.current().is_suspended();
+            for id in
+                (0_u16..).map(CredentialId).zip(self.iter()).filter(|(_, it)| suspended(it)).map(|(id, _)| id)
+            {
+                let (credentials, config) = (Arc::clone(&self), Arc::clone(&config));
+                let reread = tokio::task::spawn_blocking(move || credentials.reread(&config, id)).await;
+                if matches!(reread, Ok(true)) {
+                    tracing::info!("a suspended pair of credentials was replaced by a new version");
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! For which reasons is a request refused, and with which status and code?
 //!
-//! This is the whole table. [`respond`](crate::respond) is the one file that turns it into HTTP.
+//! This is the whole table. [`respond`](crate::stages::Respond) is the one file that turns it into HTTP.
 
 use std::time::Duration;
 

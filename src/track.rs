@@ -54,6 +54,12 @@ impl Step {
         (Self::Inject, "inject"),
         (Self::Forward, "forward"),
     ];
+
+    /// The name in the record and in diagnostics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.get(self as usize).map_or("", |(_, name)| name)
+    }
 }
 
 /// What can name its [`Track`]: everything that a stage makes.
@@ -92,6 +98,7 @@ impl Track {
         let now = Instant::now();
         let request_id = echo.unwrap_or_else(|| id_header(id));
         recorder.request_began();
+        tracing::trace!(request = %id, "began");
         let state = Mutex::new(State { record: AuditRecord::begin(id.as_u128(), peer), lap: now });
         Self(Arc::new(Held { recorder, started: now, request_id, http1, state }))
     }
@@ -115,6 +122,7 @@ impl Track {
         if let Some(slot) = state.record.step_us.get_mut(step as usize) {
             *slot = slot.saturating_add(spent);
         }
+        tracing::trace!(request = %uuid::Uuid::from_u128(state.record.id), step = step.name(), spent_us = spent, "passed");
     }
 
     /// Notes that the gateway answers with `reject`.
@@ -124,6 +132,7 @@ impl Track {
             record.reject = Some(*reject);
             record.status = reject.status().as_u16();
             record.upstream.fate_unknown |= reject.fate() == Fate::Unknown;
+            tracing::debug!(request = %uuid::Uuid::from_u128(record.id), code = reject.code(), "refused");
         });
     }
 
@@ -180,6 +189,8 @@ impl Drop for Held {
             state.record.total_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
             state.record
         };
+        let (id, outcome) = (uuid::Uuid::from_u128(record.id), record.outcome.name());
+        tracing::debug!(request = %id, outcome, status = record.status, total_us = record.total_us, "ended");
         self.recorder.request_ended(record);
     }
 }

@@ -10,6 +10,11 @@ use crate::track::Step;
 /// A type that cannot own text: numbers, codes, and arrays and options of them.
 ///
 /// Do not implement it for anything that holds a string, a slice or a pointer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` could carry text of a request into the audit",
+    label = "neither a number nor a code, nor an array or option of those",
+    note = "write down a fact instead: a size, a count, a code, a digest, or a name of the configuration by its index"
+)]
 pub trait Textless: Copy + 'static {}
 
 macro_rules! textless {

@@ -5,15 +5,21 @@ use std::io::IsTerminal;
 use super::{Configured, Exit, tell};
 use crate::config::{self, Faults, Loaded, Secrets, Source};
 
-/// Reads `key=value` of `--set`.
-pub(super) fn key_and_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, for example log.filter=debug")?;
-    Ok((key.trim().to_owned(), value.trim().to_owned()))
+/// Reads `KEY=VALUE` of every `--set`. Not done by clap, which would quote what it refuses.
+fn overrides(written: &[String]) -> Result<Vec<(String, String)>, Exit> {
+    let parts = written.iter().map(|text| text.split_once('='));
+    let trimmed =
+        parts.map(|parts| parts.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())));
+    trimmed.collect::<Option<_>>().ok_or_else(|| {
+        tell("error: a value of '--set' is not KEY=VALUE: expected for example log.filter=debug");
+        Exit::Usage
+    })
 }
 
 /// The configuration with its secrets, or every fault of both on standard error.
 pub(super) fn load(configured: &Configured) -> Result<(Loaded, Secrets), Exit> {
-    let source = Source::of_process(configured.config.clone(), configured.overrides.clone());
+    let overrides = overrides(&configured.overrides)?;
+    let source = Source::of_process(configured.config.clone(), overrides);
     let (loaded, secrets) = config::load_with_secrets(&source).map_err(|faults| {
         tell_faults(&faults);
         let count = faults.iter().filter(|fault| fault.severity() == config::Severity::Error).count();

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// How a command ends; the values follow `sysexits.h` where it has one.
@@ -23,6 +24,8 @@ pub enum Exit {
     Ok = 0,
     /// The answer is no: not ready, not as it should be.
     Negative = 1,
+    /// The command line is not understood.
+    Usage = 2,
     /// The upstream cannot be reached.
     UpstreamUnavailable = 69,
     /// Input or output failed.
@@ -113,8 +116,8 @@ struct Configured {
     #[arg(long, short, value_name = "FILE", default_value = "/etc/dcams-gateway/gateway.toml")]
     config: PathBuf,
     /// Override one key: a dotted path and a TOML value, or a bare string; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_source::key_and_value)]
-    overrides: Vec<(String, String)>,
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
 }
 
 /// Runs the command that the process was started with.
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let error = unquoted(error);
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -143,6 +147,19 @@ pub fn main() -> ExitCode {
         Command::Man => manual(),
     };
     ended.into()
+}
+
+/// Without the words that stand where none belongs: one of them may be a key that was pasted there.
+fn unquoted(mut error: clap::Error) -> clap::Error {
+    let stray = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => !argument.starts_with('-'),
+        _ => false,
+    };
+    if error.kind() == ErrorKind::UnknownArgument && stray {
+        error.insert(ContextKind::InvalidArg, ContextValue::String("…".to_owned()));
+        error.remove(ContextKind::Suggested);
+    }
+    error
 }
 
 /// Writes data to standard output.

@@ -3,7 +3,9 @@
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Exit;
 use crate::config::{Log, LogFormat};
@@ -45,14 +47,63 @@ pub(super) async fn told_to_stop() -> Exit {
     Exit::Ok
 }
 
+/// Where our own events come from.
+const OURS: &str = "dcams_gateway";
+
 /// Diagnostics go to standard error; standard output may be the audit's.
+///
+/// Events of libraries are never written, whatever the filter says: h2 quotes the paths and hosts that it
+/// refuses, and any update could make another library quote more.
 pub(super) fn log_to_stderr(log: &Log) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(&*log.filter)?;
+    let ours = filter_fn(|event| event.target().starts_with(OURS));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error means that a subscriber was set before, by a test.
     let _ = match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(ours).try_init(),
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(colours).finish().with(ours).try_init()
+        }
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// What a message could quote.
+    const QUOTED: &str = "q8rT2mXw5LpZ-quoted-by-a-panic";
+
+    /// Panics with a message that quotes a request, in the process that the test below starts.
+    #[test]
+    #[ignore = "the test below runs it"]
+    #[should_panic]
+    fn it_panics() {
+        let log = Log { filter: "trace".into(), format: LogFormat::Json };
+        quiet_panics();
+        if std::env::args().any(|argument| argument == "--show-output") {
+            log_to_stderr(&log).unwrap();
+        }
+        panic!("{}", QUOTED);
+    }
+
+    #[test]
+    fn a_panic_tells_its_place_and_nothing_else() {
+        for logged in [false, true] {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["cli::process::tests::it_panics", "--exact", "--ignored", "--nocapture"]);
+            command.args(logged.then_some("--show-output"));
+            let said = command.output().unwrap();
+            let said = [said.stdout, said.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(said.contains("panicked"), "{said}");
+            assert!(said.contains("process.rs"), "{said}");
+            assert_eq!(said.contains("\"level\":\"ERROR\""), logged, "{said}");
+            assert!(!said.contains("quoted"), "{said}");
+        }
+    }
 }

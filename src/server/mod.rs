@@ -77,6 +77,8 @@ pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
     if let Some(tls) = tls {
         tokio::spawn(tls.follow_files());
     }
+    let credentials = Arc::clone(&gateway.credentials);
+    tokio::spawn(credentials.follow_suspended(Arc::clone(&gateway.config)));
     let addresses = listeners.iter().map(|listener| listener.address().clone()).collect();
     let accepting = listeners
         .into_iter()

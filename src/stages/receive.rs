@@ -63,7 +63,7 @@ pub struct ReceiveLayer(Arc<Rules>);
 struct Rules {
     config: Arc<Config>,
     all: Budget,
-    /// Per caller: the budget, and the largest body that any of the caller's services takes.
+    /// Per caller: the budget, and the largest body that it and any of the caller's services take.
     callers: Box<[(Budget, u64)]>,
 }
 
@@ -78,7 +78,11 @@ impl ReceiveLayer {
         let callers = config
             .callers
             .iter()
-            .map(|caller| (Budget::new(caller.max_body_bytes, None), largest(&caller.services)))
+            // What is larger than all that the caller may hold never fits, however long it waits.
+            .map(|caller| {
+                let limit_bytes = largest(&caller.services).min(caller.max_body_bytes);
+                (Budget::new(caller.max_body_bytes, None), limit_bytes)
+            })
             .collect();
         Self(Arc::new(Rules { all, callers, config }))
     }
@@ -188,8 +192,13 @@ impl Collecting<'_> {
     /// The total deadline, or the instant at which this many bytes become too few, whichever is first.
     fn deadline(&self) -> Instant {
         let data = &self.rules.config.data;
-        let rate = data.min_body_rate_bytes_per_s.max(1);
-        let earned = Duration::from_millis((self.buffer.len() as u64).saturating_mul(1_000) / rate);
+        // A least rate of 0 is none.
+        let Some(earned_ms) =
+            (self.buffer.len() as u64).saturating_mul(1_000).checked_div(data.min_body_rate_bytes_per_s)
+        else {
+            return self.begun + data.body_timeout;
+        };
+        let earned = Duration::from_millis(earned_ms);
         let slowest = data.min_body_rate_grace.saturating_add(earned).saturating_add(self.waited);
         self.begun + slowest.min(data.body_timeout)
     }

@@ -20,7 +20,7 @@ use super::Refused;
 use super::audit::Answer;
 use crate::budget::Reservation;
 use crate::limits::Slot;
-use crate::reject::{Exceeded, Fate, Reject};
+use crate::reject::{Exceeded, Fate, Limit, Reject};
 use crate::schema::{LocationId, Violations};
 use crate::track::Track;
 
@@ -216,13 +216,18 @@ fn refusal_headers(headers: &mut HeaderMap, reject: &Reject, track: &Track) {
     }
 }
 
-/// The fields of draft-ietf-httpapi-ratelimit-headers: the policy with its quota and window, and what
-/// is left of it.
+/// The fields of draft-ietf-httpapi-ratelimit-headers: the policy with its quota, and what is left of it. A
+/// rate has a window; what is counted while it is held has none, but a unit.
 fn rate_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
-    let name = exceeded.limit.name();
-    let window = exceeded.window_s.max(1);
-    insert(headers, RATELIMIT_POLICY, &format!("\"{name}\";q={};w={window}", exceeded.quota));
-    insert(headers, RATELIMIT, &format!("\"{name}\";r=0;t={}", exceeded.retry_after_s));
+    let Exceeded { limit, quota, window_s, retry_after_s } = exceeded;
+    let name = limit.name();
+    let extent = match limit {
+        Limit::Caller | Limit::CallerService | Limit::Account => format!("w={window_s}"),
+        Limit::CallerRequests => "qu=\"concurrent-requests\"".to_owned(),
+        Limit::CallerBytes => "qu=\"content-bytes\"".to_owned(),
+    };
+    insert(headers, RATELIMIT_POLICY, &format!("\"{name}\";q={quota};{extent}"));
+    insert(headers, RATELIMIT, &format!("\"{name}\";r=0;t={retry_after_s}"));
 }
 
 /// Refusals after which the rest of a body may still be on its way, or that end the connection.

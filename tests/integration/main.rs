@@ -1,8 +1,13 @@
 //! What does the gateway do through its public door: the binary, real sockets, the double of DCAMS?
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod canary;
+mod credentials;
 // Each topic uses a part of it.
 #[allow(dead_code, unused_imports)]
 mod harness;
-mod smoke;
+mod refusals;
+mod scanner;
 mod serving;
+mod smoke;
+mod validation;

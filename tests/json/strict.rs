@@ -22,6 +22,7 @@ const ACCEPTED: &[&[u8]] = &[
     br#"{"a":"\"\\\/\b\f\n\r\t"}"#,
     br#"{"a":"\u0061\u00E9\u20aC\uFFFF\uFDD0\uD83D\uDE00"}"#,
     br#"{"a":"\\u0061 \\ud800"}"#,
+    br#"{"a":"\ud800\udc00\udbff\udfff\ud7ff\ue000"}"#,
     b"{\"a\":\"\x7f\xC2\x80\xDF\xBF\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"}",
     b"{\"a\":\"\xEF\xBB\xBF\xE2\x80\xA8\xE2\x80\xA9\"}",
     br#"{"a":"/* */ // # ' NaN"}"#,
@@ -141,6 +142,10 @@ const REFUSED: &[&[u8]] = &[
     // Surrogates.
     br#"{"a":"\ud800"}"#,
     br#"{"a":"\udc00"}"#,
+    br#"{"a":"\udbff"}"#,
+    br#"{"a":"\udfff"}"#,
+    br#"{"a":"\ud800\ue000"}"#,
+    br#"{"a":"\ud800\udbff"}"#,
     br#"{"a":"\ud800x"}"#,
     br#"{"a":"\ud800\n"}"#,
     br#"{"a":"\ud800\ud800"}"#,

@@ -167,6 +167,21 @@ impl Connection {
         self.ahead.is_empty() && !self.read_more()
     }
 
+    /// Whether the gateway's process has read all that was sent to it (on plain TCP over IPv4): the kernel
+    /// has nothing left of it on either side.
+    pub fn is_read_by_its_peer(&self) -> bool {
+        let Stream::Tcp(stream) = &self.stream else { panic!("not a plain TCP connection") };
+        let (ours, theirs) = (in_hex(stream.local_addr().unwrap()), in_hex(stream.peer_addr().unwrap()));
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let queues = |local: &str, remote: &str| {
+            let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            rows.find(|row| row.get(1) == Some(&local) && row.get(2) == Some(&remote))
+                .map(|row| row[4].to_owned())
+        };
+        let nothing = Some("00000000:00000000".to_owned());
+        queues(&ours, &theirs) == nothing && queues(&theirs, &ours) == nothing
+    }
+
     fn read_more(&mut self) -> bool {
         let mut buffer = [0; 16 << 10];
         match self.stream.read(&mut buffer) {
@@ -234,6 +249,12 @@ fn tcp(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// As in `/proc/net/tcp`.
+fn in_hex(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else { panic!("not IPv4") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
 }
 
 fn parse_head(head: &str) -> (u16, HeaderMap) {

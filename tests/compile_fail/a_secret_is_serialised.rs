@@ -1,0 +1,10 @@
+//! A secret has no `Serialize`.
+use dcams_gateway::secret::Secret;
+
+fn write(secret: &Secret) -> serde_json::Result<String> {
+    serde_json::to_string(secret)
+}
+
+fn main() {
+    let _ = write;
+}

@@ -1,0 +1,103 @@
+//! What does a gateway answer that cannot work?
+
+use serde_json::json;
+
+use super::limits::hold;
+use super::scene::{Expected, HOST, JSON, Met, Scene, head};
+use crate::harness::{BATCH, Connection, GET_STATUS, KYC_API, PATH, Setup, Upstream, message, wait_for};
+use dcams_gateway::simulate::Fault;
+
+/// Takes every file descriptor by connections that say nothing.
+pub fn a_gateway_without_descriptors_refuses() -> Met {
+    let upstream = Upstream::start();
+    // By address: a look-up of a name would need a descriptor as well.
+    let url = upstream.url().replace("localhost", "127.0.0.1");
+    let few = |setup: Setup| {
+        setup
+            .set("endpoints.storage.url", &url)
+            .set("data.first_byte_timeout", "10m")
+            .set("data.idle_timeout", "10m")
+            .most_descriptors(64)
+    };
+    let mut scene = Scene::before(upstream, few);
+    // Served once, the connection is surely accepted.
+    assert_eq!(scene.send(head("GET", "/", &[HOST])).status, 401);
+    let mut silent = Vec::new();
+    wait_for("the gateway to run out of descriptors", || {
+        silent.push(Connection::plain(scene.gateway.data()));
+        scene.gateway.stderr().contains("connections cannot be accepted").then_some(())
+    });
+    let answer = scene.post(GET_STATUS);
+    let nothing = json!({"attempts": 1});
+    Expected::beyond("internal", "getStatus", nothing).meets(&mut scene, &answer)
+}
+
+pub fn a_gateway_with_too_many_requests_refuses() -> Met {
+    let mut scene = Scene::with(|setup| setup.set("data.max_requests", "1"));
+    scene.upstream.inject_once(Fault::HangAfterRead);
+    let mut hanging = scene.gateway.connect();
+    hanging.send(&message(BATCH, GET_STATUS.as_bytes()));
+    scene.upstream.wait_for_received(1);
+    let answer = scene.post(GET_STATUS);
+    drop(hanging);
+    wait_for("room for a request", || (scene.post(GET_STATUS).status == 200).then_some(()));
+    // By now every record of a request that was refused is there.
+    Expected::stranger("overloaded").sent(&[GET_STATUS, GET_STATUS]).meets(&mut scene, &answer)
+}
+
+pub fn a_gateway_with_too_many_bytes_refuses() -> Met {
+    let mut scene = Scene::with(|setup| {
+        setup
+            .edit(|text| *text = text.replace("effect = \"", "body_limit = \"1MiB\"\neffect = \""))
+            .set("data.body_budget", "1MiB")
+            .set("data.caller_share", "100%")
+            .set("data.budget_wait", "0s")
+            .set("data.min_body_rate_grace", "10m")
+    });
+    let holding = hold(&scene, BATCH, 1_000_000, 1_000_001);
+    let answer = scene.post(format!("{GET_STATUS}{}", " ".repeat(60_000)));
+    let met = Expected::endpoint("overloaded").meets(&mut scene, &answer);
+    drop(holding);
+    met
+}
+
+pub fn a_gateway_that_is_stopped_refuses() -> Met {
+    let mut scene = Scene::new();
+    let bytes = message(KYC_API, GET_STATUS.as_bytes());
+    let (first, rest) = bytes.split_at(40);
+    scene.connection.send(first);
+    // Not yet read from, a connection may be closed without an answer.
+    wait_for("the half of a head to be read", || scene.connection.is_read_by_its_peer().then_some(()));
+    scene.gateway.terminate();
+    wait_for("the gateway to drain", || {
+        (scene.gateway.operators("/readyz").text() == "draining\n").then_some(())
+    });
+    let answer = scene.send(rest);
+    let met = Expected::endpoint("draining").meets(&mut scene, &answer);
+    assert_eq!(scene.gateway.wait().code(), Some(0));
+    assert_eq!(scene.gateway.audit_lines().len(), 1);
+    met
+}
+
+pub fn a_gateway_that_cannot_record_refuses() -> Met {
+    let mut scene = Scene::with(|setup| setup.set("audit.output", "{ file = \"/dev/full\" }"));
+    // The first record shows that none can be written.
+    assert_eq!(scene.send(head("POST", PATH, &[HOST, JSON])).status, 401);
+    wait_for("the fault to be noticed", || {
+        scene.gateway.stderr().contains("audit records cannot be written").then_some(())
+    });
+    let answer = scene.post(GET_STATUS);
+    let met = Expected::service("audit_unavailable", "getStatus").unrecorded().meets(&mut scene, &answer);
+    // It is told to who watches, and readiness does not flip.
+    assert_eq!(scene.gateway.operators("/readyz").text(), "ready\n");
+    assert!(scene.gateway.metric("dcams_gateway_audit_write_faults").is_some_and(|faults| faults > 0.0));
+    met
+}
+
+pub fn a_gateway_whose_credentials_were_rejected_refuses() -> Met {
+    let mut scene = Scene::new();
+    scene.upstream.inject_once(Fault::RejectCredential);
+    assert_eq!(scene.post(GET_STATUS).json()["code"], "upstream_credentials_rejected");
+    let answer = scene.post(GET_STATUS);
+    Expected::service("credentials_unavailable", "getStatus").sent(&[GET_STATUS]).meets(&mut scene, &answer)
+}
