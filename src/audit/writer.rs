@@ -58,7 +58,7 @@ impl Health {
         self.written_lines.load(Ordering::Relaxed)
     }
 
-    /// Lines given up because too many were waiting.
+    /// Lines given up: too many were waiting, or their output failed to the end.
     #[must_use]
     pub fn lost_lines(&self) -> u64 {
         self.lost_lines.load(Ordering::Relaxed)
@@ -171,7 +171,10 @@ impl Run {
         loop {
             let open = if self.batch.is_empty() { self.wait() } else { self.gather() };
             let written = self.write();
-            if !open && (!written || self.batch.is_empty()) {
+            if !open && !written {
+                return self.give_up();
+            }
+            if !open && self.batch.is_empty() {
                 return;
             }
         }
@@ -231,6 +234,15 @@ impl Run {
         true
     }
 
+    /// Counts what could not be written before the end: the lines whose line feed is missing.
+    fn give_up(&self) {
+        let rest = self.batch.get(self.done..).unwrap_or_default();
+        let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
+        self.health.written_lines.fetch_add(self.lines.saturating_sub(lost), Ordering::Relaxed);
+        self.health.lost_lines.fetch_add(lost, Ordering::Relaxed);
+        tracing::error!(records = lost, "audit records are lost: their output fails and the gateway ends");
+    }
+
     fn failed(&self, error: &io::Error) -> bool {
         self.health.faults.fetch_add(1, Ordering::Relaxed);
         if !self.health.failing.swap(true, Ordering::Relaxed) {
@@ -278,6 +290,6 @@ mod tests {
         }
         assert!(!writer.health().available());
         writer.finish();
-        assert_eq!(writer.health().written_lines(), 0);
+        assert_eq!((writer.health().written_lines(), writer.health().lost_lines()), (0, 1));
     }
 }

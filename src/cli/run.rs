@@ -49,11 +49,16 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
     let cut = async {
         process::told_to_stop().await;
     };
-    match running.drain_until(cut).await {
-        Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),
+    let drained = running.drain_until(cut).await;
+    let records = gateway.writer.health().lost_lines();
+    match drained {
+        Drained::Whole if records == 0 => tracing::info!("stopped: every request was answered and recorded"),
+        Drained::Whole => {
+            tracing::error!(records, "stopped: every request was answered, but records were lost")
+        }
         Drained::Cut(requests) => tracing::warn!(requests, "stopped with requests in progress"),
     }
-    Exit::Ok
+    if records == 0 { Exit::Ok } else { Exit::Io }
 }
 
 fn warn_of_anonymous(loaded: &Loaded) {

@@ -15,7 +15,7 @@ use tower::Service;
 
 use super::Sealed;
 use super::audit::Answer;
-use crate::audit::{CredentialUse, ErrorClass};
+use crate::audit::{CredentialUse, ErrorClass, UpstreamFacts};
 use crate::config::{Config, Effect};
 use crate::credentials::{Credentials, Version};
 use crate::limits::Slot;
@@ -164,12 +164,19 @@ impl Parts {
             fate,
             sent: Arc::clone(&sealed.sent),
         };
-        sealed.track().note(|record| record.upstream.attempts += 1);
+        let before = sealed.sent.load(Ordering::Relaxed);
+        sealed.track().note(|record| {
+            // What DCAMS said to an earlier attempt is not what it said to this one.
+            let UpstreamFacts { attempts, fate_unknown, .. } = record.upstream;
+            record.upstream =
+                UpstreamFacts { attempts: attempts + 1, fate_unknown, ..UpstreamFacts::default() };
+            record.answer_bytes = 0;
+        });
         let answered = self.client.exchange(exchange).await;
         let sent = sealed.sent.load(Ordering::Relaxed);
         sealed.track().note(|record| record.sent_bytes = sent);
         // Where not a byte of the body was handed over, nothing can have happened.
-        let answered = answered.map_err(|reject| if sent == 0 { harmless(reject) } else { reject })?;
+        let answered = answered.map_err(|reject| if sent == before { harmless(reject) } else { reject })?;
         self.judged(sealed, version, answered, fate)
     }
 
