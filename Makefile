@@ -12,7 +12,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET_DIR)/release/dcams-gateway
 
 # Every integration test runs in release; compile-fail tests are checked in debug, where they are faster.
-RELEASE_TESTS := $(sort integration $(filter-out compile_fail,$(basename $(notdir $(wildcard tests/*.rs)))))
+RELEASE_TESTS := $(sort $(filter-out compile_fail,$(basename $(notdir $(wildcard tests/*.rs)))) \
+    $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
 
 MUSL := x86_64-unknown-linux-musl
 DIST := dist/dcams-gateway-$(VERSION)-$(MUSL)

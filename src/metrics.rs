@@ -2,6 +2,8 @@
 //!
 //! Labels come from the configuration and from closed sets only, so no request can make a new series.
 
+mod exposition;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,8 +12,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use exposition::Format;
 
 use crate::audit::AuditRecord;
 use crate::config::Config;
@@ -98,11 +101,17 @@ pub struct CredentialLabels {
     pub credential: String,
 }
 
+/// Labels of `build_info`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
 /// Labels of `connections`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ConnectionLabels {
-    /// `accepted`, `refused_total`, `refused_peer`, `first_byte_timeout`, `header_timeout`,
-    /// `idle_timeout`, `tls_failed`, `bad_request_head`, `broken`.
+    /// `accepted`, `accept_failed`, `refused_total`, `refused_peer`, `first_byte_timeout`,
+    /// `header_timeout`, `idle_timeout`, `reader_timeout`, `tls_failed`, `bad_request_head`, `broken`.
     pub event: &'static str,
 }
 
@@ -194,11 +203,10 @@ impl Metrics {
         registry.register("audit_lines_written", "Audit lines written", metrics.audit_written.clone());
         registry.register("audit_lines_lost", "Audit lines lost", metrics.audit_lost.clone());
         registry.register("audit_write_faults", "Audit writes that failed", metrics.audit_faults.clone());
-        registry.register(
-            "build",
-            "The running version",
-            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        // A gauge, because the classic text format knows no type for it.
+        registry.register("build_info", "The running version", build);
         Self { registry, ..metrics }
     }
 
@@ -234,13 +242,22 @@ impl Metrics {
         self.connections.get_or_create(&ConnectionLabels { event }).inc();
     }
 
-    /// The text exposition format.
+    /// Everything, as OpenMetrics.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// Everything, in a format of the asker's choice.
+    #[must_use]
+    pub fn render_as(&self, format: Format) -> String {
+        match format {
+            Format::OpenMetrics => self.render(),
+            Format::Classic => exposition::classic(&self.render()),
+        }
     }
 
     fn caller_label(&self, config: &Config, record: &AuditRecord) -> String {

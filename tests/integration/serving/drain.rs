@@ -17,13 +17,8 @@ const WORK: Duration = Duration::from_millis(400);
 fn end_while_in_progress(gateway: &Gateway, upstream: &Upstream, requests: usize) {
     upstream.wait_for_received(requests);
     gateway.terminate();
-    wait_for("the listener to close", || match TcpStream::connect(gateway.data()) {
-        Ok(_) => None,
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-            Some(())
-        }
-    });
+    let refused = wait_for("the listener to close", || TcpStream::connect(gateway.data()).err());
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
 fn ended_whole(mut gateway: Gateway, requests: usize) {
