@@ -11,7 +11,7 @@ use crate::schema::Violations;
 /// A refusal: numbers and codes only, so that it can carry no text of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
-    /// The request's head breaks HTTP, or repeats or lacks a header that we interpret.
+    /// The request's head or the framing of its body breaks HTTP, or a header that we interpret is repeated or missing.
     BadRequest,
     /// Not strict JSON, or not one object.
     MalformedJson {
@@ -197,7 +197,7 @@ impl Reject {
     fn row(&self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::BadRequest => {
-                ("bad_request", StatusCode::BAD_REQUEST, "The request's head is not acceptable")
+                ("bad_request", StatusCode::BAD_REQUEST, "The request's head or framing is not acceptable")
             }
             Self::MalformedJson { .. } => {
                 ("malformed_json", StatusCode::BAD_REQUEST, "The body is not one strict JSON object")
