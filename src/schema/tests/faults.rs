@@ -90,6 +90,42 @@ fn what_would_let_unknown_members_pass_is_refused() {
 }
 
 #[test]
+fn an_object_is_not_closed_where_additional_properties_evaluate_what_is_left() {
+    let root = |keywords: &str| {
+        faults(&format!(
+            r##""type": "object", "properties": {{"service": {{"type": "null"}}}}, "unevaluatedProperties": false,
+            {keywords}, "$defs": {{"any": {{"anyOf": [{{"additionalProperties": true}}]}}}}"##
+        ))
+    };
+    for (keywords, pointer) in [
+        (r#""additionalProperties": true"#, ""),
+        (r#""additionalProperties": {"type": "string", "maxLength": 9}"#, ""),
+        (r#""allOf": [{"additionalProperties": true}]"#, "/allOf/0"),
+        (r#""anyOf": [{"additionalProperties": {}}]"#, "/anyOf/0"),
+        (r#""oneOf": [{"allOf": [{"additionalProperties": {}}]}]"#, "/oneOf/0/allOf/0"),
+        (r#""if": {"additionalProperties": true}"#, "/if"),
+        (r#""if": true, "then": {"additionalProperties": true}"#, "/then"),
+        (r#""if": false, "else": {"additionalProperties": true}"#, "/else"),
+        (r#""not": {"additionalProperties": true}"#, "/not"),
+        (r#""dependentSchemas": {"service": {"additionalProperties": true}}"#, "/dependentSchemas/service"),
+        (r##""$ref": "#/$defs/any""##, "/$defs/any/anyOf/0"),
+    ] {
+        let found = root(keywords);
+        let pointer = format!("{pointer}/additionalProperties");
+        let is_right = found.iter().any(|(at, said)| *at == pointer && said.contains("an open object"));
+        assert!(is_right, "{keywords}: {found:#?}");
+    }
+    for keywords in [
+        r#""additionalProperties": false"#,
+        r#""anyOf": [{"additionalProperties": false}]"#,
+        r#""x-open": true, "additionalProperties": {"type": "null"}"#,
+        r#""if": {"required": ["service"]}"#,
+    ] {
+        assert_eq!(root(keywords), [], "{keywords}");
+    }
+}
+
+#[test]
 fn a_member_named_by_a_condition_is_checked_like_any_other() {
     assert_member_fault(
         r#"{"type": "object", "unevaluatedProperties": false, "anyOf": [{"properties": {"b": {"type": "string"}}}]}"#,
