@@ -356,6 +356,34 @@ fn a_reference_out_of_the_files_is_refused() {
 }
 
 #[test]
+fn a_reference_to_what_is_no_schema_is_refused() {
+    for (keyword, target) in [
+        (r#""examples": [{"requried": ["x"]}]"#, "#/examples/0"),
+        (r#""default": {"requried": ["x"]}"#, "#/default"),
+        (r#""const": {"requried": ["x"]}"#, "#/const"),
+        (r#""enum": [{"requried": ["x"]}]"#, "#/enum/0"),
+        (r#""$defs": {"a": {"type": "null"}}"#, "#/$defs"),
+        (r#""$defs": {"a": {"type": "null", "examples": [{}]}}"#, "#/$defs/a/examples/0"),
+    ] {
+        let found = faults(&format!(
+            r#""type": "object", "additionalProperties": false, {keyword},
+            "properties": {{"a": {{"type": "null", "$ref": "{target}"}}}}"#
+        ));
+        let expected = format!("\"$ref\": \"{target}\" leads to what is no schema");
+        assert_eq!(found, [("/properties/a/$ref".to_owned(), expected)], "{keyword}");
+    }
+    let pointed = |target: &str| {
+        faults(&format!(
+            r#""type": "object", "additionalProperties": false, "$defs": {{"a/b~c": {{"type": "null"}}}}, "properties":
+            {{"a": {{"$ref": "{target}"}}, "b": {{"allOf": [{{"type": "null"}}]}}}}"#
+        ))
+    };
+    assert_eq!(pointed("#/$defs/a~1b~0c"), []);
+    assert_eq!(pointed("#/properties/b"), []);
+    assert_eq!(pointed("#/properties/b/allOf/0"), []);
+}
+
+#[test]
 fn a_reference_that_leads_back_to_itself_is_refused() {
     for definitions in [
         r##"{"a": {"$ref": "#/$defs/a"}}"##,
