@@ -302,6 +302,21 @@ fn a_reference_may_reach_this_file_and_its_neighbours() {
 }
 
 #[test]
+fn a_definition_named_like_the_place_of_another_file_is_refused() {
+    let (pointer, problem) = first_fault([
+        file(
+            "s.json",
+            r#"{"$schema": "DRAFT", "type": "object", "additionalProperties": false,
+            "properties": {"a": {"$ref": "other.json#/$defs/a"}},
+            "$defs": {"file:other.json": {"$defs": {"a": {"type": "boolean"}}}}}"#,
+        ),
+        file("other.json", r#"{"$schema": "DRAFT", "$defs": {"a": {"type": "null"}}}"#),
+    ]);
+    assert_eq!(pointer, "/$defs/file:other.json");
+    assert!(problem.contains("stands for another file"), "{problem}");
+}
+
+#[test]
 fn the_digest_covers_the_files_that_are_referred_to() {
     let first = file(
         "s.json",
