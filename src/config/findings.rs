@@ -58,6 +58,13 @@ impl Findings {
         }
     }
 
+    /// Keeps what stands at `place` out of what is shown.
+    pub(super) fn conceal_at(&mut self, place: &Place) {
+        if let Place::File(span) = place {
+            self.file.conceal(span.clone());
+        }
+    }
+
     /// Whether anything refuses the configuration so far.
     pub(super) fn refused(&self) -> bool {
         let found = self.found.iter().map(|found| found.severity);

@@ -32,7 +32,7 @@ impl Text for Name {
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
         match is_name(text) {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a usable name")),
+            false => Err(Wrong::new("is not a usable name").concealed()),
         }
     }
 
@@ -70,7 +70,7 @@ impl Text for Member {
         }
         match is_name(text) && !text.contains('.') {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a usable member name")),
+            false => Err(Wrong::new("is not a usable member name").concealed()),
         }
     }
 
@@ -87,7 +87,7 @@ impl Text for FileName {
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         match plain && (1..=128).contains(&text.len()) && !text.starts_with('.') {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a plain file name")),
+            false => Err(Wrong::new("is not a plain file name").concealed()),
         }
     }
 
@@ -98,12 +98,15 @@ impl Text for FileName {
 
 impl Text for FilePath {
     const FORM: &str = "the path of a file, relative to the folder of this file, or absolute";
-    const PATTERN: &str = "^[^\\u0000]{1,4095}$";
+    const PATTERN: &str = "^[^\\u0000-\\u001f\\u007f]{1,4095}$";
 
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
-        match (1..=4095).contains(&text.len()) && !text.contains('\0') {
+        if text.contains("-----BEGIN") {
+            return Err(Wrong::new("is the contents of a file where its path is needed").concealed());
+        }
+        match (1..=4095).contains(&text.len()) && !text.contains(char::is_control) {
             true => Ok(Self(PathBuf::from(text))),
-            false => Err(Wrong::new("is not a usable path")),
+            false => Err(Wrong::new("is not a usable path").concealed()),
         }
     }
 
@@ -158,9 +161,10 @@ choice!(HttpVersion, "`1.1` or `2`", "^(1\\.1|2)$", "1.1" => Http1, "2" => Http2
 choice!(LogFormat, "`json` or `text`", "^(json|text)$", "json" => Json, "text" => Text);
 
 pub(super) fn not_one_of(text: &str, words: &[&str]) -> Wrong {
-    let remedy = match nearest(text, words.iter().copied()) {
-        Some(word) => format!("did you mean `{word}`?"),
-        None => format!("the choices are {}", listed(words)),
-    };
-    Wrong::new("is none of the choices").remedy(remedy)
+    let wrong = Wrong::new("is none of the choices");
+    match nearest(text, words.iter().copied()) {
+        Some(word) => wrong.remedy(format!("did you mean `{word}`?")),
+        // What resembles no choice may be a secret that slipped here.
+        None => wrong.remedy(format!("the choices are {}", listed(words))).concealed(),
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::findings::{Findings, Spot};
+use crate::config::model::SecretRef;
 use crate::config::secret_source::judge_private_file;
 
 /// Reports `path` at `spot` unless it is a file that can be opened now.
@@ -22,10 +23,34 @@ pub(super) fn expect_file(path: &Path, spot: &Spot, findings: &mut Findings) {
 }
 
 /// As [`expect_file`], for a file that holds a secret.
-pub(super) fn expect_private_file(path: &Path, spot: &Spot, findings: &mut Findings) {
-    if let Err(fault) = judge_private_file(path) {
-        findings.error_at(spot, &format!("{} {}", fault.place(), fault.problem()), fault.remedy());
+pub(super) fn expect_private_file(written: &Path, base: &Path, spot: &Spot, findings: &mut Findings) {
+    if let Err(fault) = judge_private_file(&base.join(written)) {
+        let quotable = is_likely_path(written, base);
+        if !quotable {
+            findings.conceal_at(&spot.place);
+        }
+        let place = if quotable { fault.place() } else { "the file that is named here" };
+        findings.error_at(spot, &format!("{place} {}", fault.problem()), fault.remedy());
     }
+}
+
+/// Whether `reference` can be shown: what names nothing may be the secret itself, in the place of its name.
+pub(super) fn is_likely_reference(reference: &SecretRef, base: &Path) -> bool {
+    match reference {
+        SecretRef::File(path) => is_likely_path(path, base),
+        SecretRef::Env(variable) => {
+            !variable.contains(|c: char| c.is_ascii_lowercase()) || reference.exists()
+        }
+        SecretRef::Credential(_) => reference.exists(),
+    }
+}
+
+/// Whether `written` is there, or is absolute, or its folder is there.
+fn is_likely_path(written: &Path, base: &Path) -> bool {
+    let folder = written.parent().filter(|folder| !folder.as_os_str().is_empty());
+    written.is_absolute()
+        || base.join(written).exists()
+        || folder.is_some_and(|folder| base.join(folder).is_dir())
 }
 
 /// Reports `path` at `spot` unless a file can be made there.

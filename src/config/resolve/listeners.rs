@@ -110,7 +110,7 @@ fn tls_files(tls: &written::Tls, base: &Path, findings: &mut Findings) -> Option
         files::expect_file(&base.join(&at.value.0), &at.spot, findings);
     }
     if let Some(at) = tls.key.at() {
-        files::expect_private_file(&base.join(&at.value.0), &at.spot, findings);
+        files::expect_private_file(&at.value.0, base, &at.spot, findings);
     }
     Some(TlsFiles { cert: base.join(&tls.cert.value()?.0), key: base.join(&tls.key.value()?.0) })
 }
