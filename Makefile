@@ -19,14 +19,9 @@ export RUSTUP_TOOLCHAIN := $(RUST)
 endif
 
 # Every integration test runs in release; compile-fail tests are checked in debug, where they are faster.
-<<<<<<< HEAD
-RELEASE_TESTS := $(sort $(filter-out compile_fail,$(basename $(notdir $(wildcard tests/*.rs)))) \
-    $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
-=======
 # A test is a file or a folder with a main.rs, as cargo finds them; `make test-list` compares.
 RELEASE_TESTS := $(sort $(filter-out compile_fail,\
     $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))))
->>>>>>> fixconfig
 
 MUSL := x86_64-unknown-linux-musl
 DIST := dist/dcams-gateway-$(VERSION)-$(MUSL)
