@@ -75,7 +75,7 @@ fn reads(code: &'static str, faults: &[(Fault, Value)], change: fn(Setup) -> Set
         scene.upstream.forget_received();
         scene.upstream.inject_once(*fault);
         let answer = scene.post(GET_STATUS);
-        println!("{fault}: {}", answer.text());
+        assert_eq!((fault, &answer.json()["code"]), (fault, &json!(code)));
         let expected = Expected::beyond(code, "getStatus", upstream.clone()).sent(&[GET_STATUS]);
         met = Some(expected.meets(&mut scene, &answer));
     }
