@@ -262,6 +262,45 @@ fn overrides_take_precedence_command_line_over_environment_over_file() {
 }
 
 #[test]
+fn a_variable_that_was_probably_meant_to_set_a_key_is_told_of() {
+    let deployment = Deployment::new();
+    let told = |name: &str| {
+        let mut source = deployment.source(&shipped("minimal.toml"));
+        source.environment.insert(name.to_owned(), CANARY.to_owned());
+        match load(&source) {
+            Ok(loaded) => (true, loaded.warnings.to_string()),
+            Err(faults) => (false, faults.to_string()),
+        }
+    };
+    for (name, accepted) in [
+        ("DCAMS_GATEWAY_UPSTREAM_DEADLINE", true),
+        ("dcams_gateway_upstream_deadline", true),
+        ("DCAMS_GATEWAYUPSTREAM__DEADLINE", false),
+        ("dcams_gateway__upstream__deadline", false),
+        ("Dcams_Gateway__Upstream__Deadline", false),
+    ] {
+        let (loaded, report) = told(name);
+        assert_eq!(loaded, accepted, "{name}: {report}");
+        assert!(report.contains(name) && !report.contains(CANARY), "{report}");
+    }
+    for name in ["DCAMS_GATEWAY_SERVICE_HOST", "DCAMS_GATEWAY_PORT_3226_TCP", "DCAMS_URL"] {
+        let (loaded, report) = told(name);
+        assert!(loaded && !report.contains(name), "{report}");
+    }
+}
+
+#[test]
+fn a_key_that_is_set_twice_on_the_command_line_is_refused() {
+    let deployment = Deployment::new();
+    let mut source = deployment.source(&shipped("minimal.toml"));
+    source.overrides = vec![("log.filter".to_owned(), "info".to_owned())];
+    assert!(load(&source).is_ok());
+    source.overrides.push(("log.\"filter\"".to_owned(), "debug".to_owned()));
+    let Err(faults) = load(&source) else { panic!("accepted") };
+    assert!(faults.to_string().contains("a key is set twice on the command line"), "{faults}");
+}
+
+#[test]
 fn overrides_reach_every_kind_of_key_and_match_names_in_any_case() {
     let deployment = Deployment::new();
     let mut source = deployment.source(&shipped("gateway.toml"));
@@ -279,7 +318,7 @@ fn overrides_reach_every_kind_of_key_and_match_names_in_any_case() {
     ] {
         source.environment.insert(format!("DCAMS_GATEWAY__{name}"), value.to_owned());
     }
-    source.environment.insert("DCAMS_GATEWAY_OTHER".to_owned(), "passed over".to_owned());
+    source.environment.insert("OTHER".to_owned(), "passed over".to_owned());
     let config = load(&source).unwrap_or_else(|faults| panic!("{faults}")).config;
     assert_eq!(config.upstream.http, dcams_gateway::config::HttpVersion::Http2);
     assert_eq!(config.ops.listen, None);

@@ -38,6 +38,11 @@ impl Findings {
         self.add(Severity::Error, key, place, problem, remedy);
     }
 
+    /// The configuration is accepted, but the operator should know of `place`.
+    pub(super) fn warn(&mut self, place: &Place, problem: &str, remedy: &str) {
+        self.add(Severity::Warning, "", place, problem, remedy);
+    }
+
     /// As [`Self::error`], for a value that was read.
     pub(super) fn error_at(&mut self, spot: &Spot, problem: &str, remedy: &str) {
         self.add(Severity::Error, &spot.key, &spot.place, problem, remedy);
