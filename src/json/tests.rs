@@ -170,6 +170,20 @@ fn deep_nesting_is_refused_without_recursion() {
 }
 
 #[test]
+fn a_second_name_that_reads_as_the_first_is_found() {
+    for (body, offset) in [
+        (r#"{"service":"a","Service":"b"}"#, Some(16)),
+        (r#"{"ſervice":"b","service":"a"}"#, Some(2)),
+        (r#"{"service":"a","x":1,"service ":"b"}"#, Some(22)),
+        ("{\"service\":1,\"ser\u{200B}vice\":2}", Some(14)),
+        (r#"{"service":"a"}"#, None),
+        (r#"{"\u0073ervice":"a","services":1,"target":{"Service":1},"é":1}"#, None),
+    ] {
+        assert_eq!(good(body).look_alike("service"), offset, "{body}");
+    }
+}
+
+#[test]
 fn any_spelling_of_a_credential_member_is_recognised() {
     for name in [
         "user",
