@@ -232,6 +232,38 @@ fn an_anonymous_caller_is_accepted_on_loopback_only_and_warned_of() {
 }
 
 #[test]
+fn certificates_that_cannot_be_used_are_found_at_their_line() {
+    let deployment = Deployment::new();
+    let issued = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+    let (one, other) = (issued("a.example.com"), issued("b.example.com"));
+    for (name, contents) in [
+        ("cert", one.cert.pem()),
+        ("key", one.signing_key.serialize_pem()),
+        ("other_key", other.signing_key.serialize_pem()),
+        ("nothing", "no PEM\n".to_owned()),
+    ] {
+        deployment.secret(name, contents.as_bytes());
+    }
+    for (lines, key) in [
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/key\" }", None),
+        ("upstream.roots = { file = \"secrets/cert\" }", None),
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/other_key\" }", Some("data.tls.key")),
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/nothing\" }", Some("data.tls.key")),
+        ("data.tls = { cert = \"secrets/nothing\", key = \"secrets/key\" }", Some("data.tls.cert")),
+        ("upstream.roots = { file = \"secrets/nothing\" }", Some("upstream.roots")),
+    ] {
+        let loaded = load(&deployment.source(&format!("{lines}\n{}", shipped("minimal.toml"))));
+        let found = loaded.err().map(|faults| {
+            assert_eq!(faults.len(), 1, "{lines}: {faults}");
+            let fault = faults.iter().next().expect("a fault");
+            assert_eq!(fault.line(), Some(1), "{lines}");
+            fault.problem().split(':').next().expect("a key").to_owned()
+        });
+        assert_eq!(found.as_deref(), key, "{lines}");
+    }
+}
+
+#[test]
 fn plain_http_needs_its_opt_in_and_warns() {
     let deployment = Deployment::new();
     let text = shipped("minimal.toml").replace("https://dcams.app/", "http://127.0.0.1:8080/");

@@ -15,7 +15,9 @@ use std::path::Path;
 use super::canonical::Canonical;
 use super::collections::Named;
 use super::findings::Findings;
-use super::model::{Audit, AuditOutput, Config, Credential, Log, Rate, Roots, SecretRef, Upstream};
+use super::model::{
+    Audit, AuditOutput, Config, Credential, HttpVersion, Log, Rate, Roots, SecretRef, Upstream,
+};
 use super::reader::{At, Field, Written, listed, nearest};
 use super::secrets::{Role, SecretUse, SecretUses};
 use super::units::Count;
@@ -116,8 +118,13 @@ fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstrea
     let roots = written.roots.at().map(|at| match &at.value {
         Roots::File(path) => {
             let path = base.join(path);
-            files::expect_file(&path, &at.spot, findings);
-            Roots::File(path)
+            let there = files::expect_file(&path, &at.spot, findings);
+            let roots = Roots::File(path);
+            if there && let Err(fault) = crate::tls::client(&roots, HttpVersion::Http1) {
+                let remedy = "provide the certificates of the authorities, as PEM";
+                findings.error_at(&at.spot, &fault.to_string(), remedy);
+            }
+            roots
         }
         other => other.clone(),
     });
@@ -137,7 +144,7 @@ fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
     let output = written.output.at().map(|at| match &at.value {
         AuditOutput::File(path) => {
             let path = base.join(path);
-            files::expect_folder_of(&path, &at.spot, findings);
+            files::expect_appendable(&path, &at.spot, findings);
             AuditOutput::File(path)
         }
         AuditOutput::Stdout => AuditOutput::Stdout,
