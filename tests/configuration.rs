@@ -264,6 +264,42 @@ fn certificates_that_cannot_be_used_are_found_at_their_line() {
 }
 
 #[test]
+fn what_is_unwise_together_is_a_warning_at_its_line() {
+    let deployment = Deployment::new();
+    let caller = "max_body = \"1MiB\"\nrate = {";
+    let endpoint = "deadline = \"5s\"\npath = ";
+    let other = "pass = { file = \"/run/secrets/veratad_user\" }";
+    let filter = "log.filter = \"info,hyper=debug,dcams_gateway::ops=trace\"\n[audit]";
+    for (from, to, said) in [
+        ("rate = {", caller, "callers.kyc-api.max_body: may hold 1048576 bytes, less than"),
+        (
+            "[audit]",
+            "data.caller_share = \"1%\"\n[audit]",
+            "callers.kyc-api: may hold 1342177 bytes, less than",
+        ),
+        ("path = ", endpoint, "endpoints.storage.deadline: connecting (upstream.connect_timeout) may take"),
+        ("[audit]", "upstream.connect_timeout = \"30s\"\n[audit]", "upstream.connect_timeout: connecting"),
+        (
+            "pass = { file = \"/run/secrets/veratad_pass\" }",
+            other,
+            "credentials.production.pass: is read from",
+        ),
+        ("[audit]", filter, "log.filter: names a module that has no events"),
+    ] {
+        let text = shipped("minimal.toml");
+        assert!(text.contains(from), "{from}");
+        let loaded = load(&deployment.source(&text.replacen(from, to, 1)));
+        let warnings = loaded.unwrap_or_else(|faults| panic!("{faults}")).warnings;
+        let problems: Vec<_> =
+            warnings.iter().map(|warning| (warning.line().is_some(), warning.problem())).collect();
+        assert!(
+            matches!(problems.as_slice(), [(true, problem)] if problem.starts_with(said)),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn plain_http_needs_its_opt_in_and_warns() {
     let deployment = Deployment::new();
     let text = shipped("minimal.toml").replace("https://dcams.app/", "http://127.0.0.1:8080/");

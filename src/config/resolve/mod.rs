@@ -9,6 +9,7 @@ mod files;
 mod listeners;
 mod schemas;
 mod services;
+mod together;
 
 use std::path::Path;
 
@@ -37,7 +38,8 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
     let services = services::services(root, base, findings);
     let callers = callers::callers(root, findings);
     let credentials = credentials(root, base);
-    let log = log(root);
+    let log = log(root, findings);
+    together::judge(root, base, services.as_deref(), findings);
     conceal_unlikely_references(root, base, findings);
     let services = services?;
     if too_many {
@@ -157,8 +159,12 @@ fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
     })
 }
 
-fn log(root: &Root) -> Option<Log> {
+fn log(root: &Root, findings: &mut Findings) -> Option<Log> {
     let written = root.log.value()?;
+    if let Some(filter) = written.filter.at().filter(|filter| filter.value.names_others()) {
+        let remedy = "events of libraries are never written: name `dcams_gateway` or a module of it";
+        findings.warn_at(&filter.spot, "names a module that has no events", remedy);
+    }
     Some(Log { filter: written.filter.value()?.0.as_str().into(), format: *written.format.value()? })
 }
 
