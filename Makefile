@@ -27,7 +27,7 @@ MUSL := x86_64-unknown-linux-musl
 DIST := dist/dcams-gateway-$(VERSION)-$(MUSL)
 
 # Each is a file of fuzz/src/bin; seconds for each, and at most for finding its planted bug.
-FUZZ_TARGETS := parse_inject
+FUZZ_TARGETS := parse_inject answer_checks
 FUZZ_SECONDS ?= 60
 IMAGE ?= dcams-gateway:$(VERSION)
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
+use crate::ids::CallerId;
+
 /// A number of bytes that may be held at once, shared by everyone who holds some.
 #[derive(Clone)]
 pub struct Budget(Arc<Shared>);
@@ -86,6 +88,9 @@ impl Reservation {
         if self.try_grow(bytes) {
             return Ok(());
         }
+        if bytes > self.budget.limit() {
+            return Err(Full);
+        }
         let budget = self.budget.clone();
         let deadline = tokio::time::Instant::now() + patience;
         loop {
@@ -117,6 +122,56 @@ impl Drop for Reservation {
     }
 }
 
+/// A budget of which each caller may use a share at most.
+#[derive(Clone)]
+pub struct Shares {
+    all: Budget,
+    callers: Arc<[Budget]>,
+}
+
+/// Bytes of one body or answer: of its caller's share and of the whole.
+pub struct Room {
+    of_caller: Reservation,
+    of_all: Reservation,
+}
+
+/// What stayed full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// The caller's share, of so many bytes.
+    OfCaller(u64),
+    /// The whole.
+    OfAll,
+}
+
+impl Shares {
+    /// Shares of `all`, bytes each, in the order of [`CallerId`].
+    #[must_use]
+    pub fn new(all: Budget, shares: impl Iterator<Item = u64>) -> Self {
+        Self { all, callers: shares.map(|bytes| Budget::new(bytes, None)).collect() }
+    }
+
+    /// Empty room of `caller`, which grows as bytes arrive; `None` when there is no such caller.
+    #[must_use]
+    pub fn room(&self, caller: CallerId) -> Option<Room> {
+        let of_caller = self.callers.get(usize::from(caller.0))?.reserve_none();
+        Some(Room { of_caller, of_all: self.all.reserve_none() })
+    }
+}
+
+impl Room {
+    /// Makes room for `bytes` more, waiting up to `patience` for the caller's share and for the whole each.
+    ///
+    /// # Errors
+    ///
+    /// [`Short`]; what was reserved before stays reserved.
+    pub async fn grow(&mut self, bytes: u64, patience: Duration) -> Result<(), Short> {
+        let share = self.of_caller.budget.limit();
+        self.of_caller.grow(bytes, patience).await.map_err(|Full| Short::OfCaller(share))?;
+        self.of_all.grow(bytes, patience).await.map_err(|Full| Short::OfAll)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +184,25 @@ mod tests {
         let mut second = budget.reserve_none();
         assert_eq!(second.grow(1, Duration::from_secs(1)).await, Err(Full));
         assert_eq!(budget.used(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_caller_cannot_use_more_than_its_share() {
+        let shares = Shares::new(Budget::new(10, None), [6, 6].into_iter());
+        let (mut greedy, mut other) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
+        assert_eq!(greedy.grow(7, Duration::ZERO).await, Err(Short::OfCaller(6)));
+        assert_eq!(greedy.grow(6, Duration::ZERO).await, Ok(()));
+        assert_eq!(other.grow(5, Duration::ZERO).await, Err(Short::OfAll));
+        drop(greedy);
+        assert!(shares.room(CallerId(2)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_never_fit_is_not_waited_for() {
+        let budget = Budget::new(10, None);
+        let before = tokio::time::Instant::now();
+        assert_eq!(budget.reserve_none().grow(11, Duration::from_secs(9)).await, Err(Full));
+        assert_eq!(before.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -52,7 +52,7 @@ struct Suspension {
     suspended: AtomicBool,
     /// Since `epoch`, milliseconds.
     probe_at_ms: AtomicU64,
-    probes: AtomicU32,
+    rejected_probes: AtomicU32,
     epoch: Instant,
     probe: Mutex<()>,
 }
@@ -199,34 +199,39 @@ impl Suspension {
         Self {
             suspended: AtomicBool::new(false),
             probe_at_ms: AtomicU64::new(0),
-            probes: AtomicU32::new(0),
+            rejected_probes: AtomicU32::new(0),
             epoch: Instant::now(),
             probe: Mutex::new(()),
         }
     }
 
+    /// Holds back from now on, and for twice as long each time a probe is rejected.
     fn begin(&self) {
-        if !self.suspended.swap(true, Ordering::AcqRel) {
-            self.probes.store(0, Ordering::Release);
-            self.probe_at_ms.store(self.now_ms() + millis(FIRST_PROBE), Ordering::Release);
-        }
+        let _one_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        let rejected_before = if self.suspended.load(Ordering::Acquire) {
+            self.rejected_probes.fetch_add(1, Ordering::AcqRel).saturating_add(1).min(8)
+        } else {
+            self.rejected_probes.store(0, Ordering::Release);
+            0
+        };
+        let pause = FIRST_PROBE.saturating_mul(1 << rejected_before).min(SLOWEST_PROBE);
+        self.probe_at_ms.store(self.now_ms() + millis(pause), Ordering::Release);
+        self.suspended.store(true, Ordering::Release);
     }
 
     /// Lets everything pass while there is no suspension, and one request after each pause while
-    /// there is.
+    /// there is. A probe that never reaches DCAMS is followed by another after the first pause.
     fn admit(&self) -> Result<(), Reject> {
         if !self.suspended.load(Ordering::Acquire) {
             return Ok(());
         }
-        let _one_probe_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, probe_at) = (self.now_ms(), self.probe_at_ms.load(Ordering::Acquire));
         if now < probe_at {
             let retry_after_s = u32::try_from((probe_at - now).div_ceil(1_000)).unwrap_or(u32::MAX);
             return Err(Reject::CredentialsUnavailable { retry_after_s });
         }
-        let probes = self.probes.fetch_add(1, Ordering::AcqRel).min(8);
-        let pause = FIRST_PROBE.saturating_mul(1 << (probes + 1)).min(SLOWEST_PROBE);
-        self.probe_at_ms.store(now + millis(pause), Ordering::Release);
+        self.probe_at_ms.store(now + millis(FIRST_PROBE), Ordering::Release);
         Ok(())
     }
 
@@ -274,6 +279,11 @@ mod tests {
         version.suspension.probe_at_ms.store(0, Ordering::Release);
         assert_eq!(version.suspension.admit(), Ok(()), "the probe passes");
         assert!(version.suspension.admit().is_err(), "and only the probe");
+        version.rejected();
+        assert!(matches!(
+            version.suspension.admit(),
+            Err(Reject::CredentialsUnavailable { retry_after_s: 31..=60 })
+        ));
         version.accepted();
         assert_eq!(version.suspension.admit(), Ok(()));
     }

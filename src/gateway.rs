@@ -7,7 +7,7 @@ use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
 use crate::audit::{AuditFault, Fingerprinter, Recorder, Writer};
-use crate::budget::Budget;
+use crate::budget::{Budget, Shares};
 use crate::config::{Config, Secrets};
 use crate::credentials::Credentials;
 use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
@@ -34,7 +34,7 @@ pub struct Gateway {
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) credentials: Arc<Credentials>,
     upstream_tls: Arc<ClientConfig>,
-    answers: Budget,
+    answers: Shares,
 }
 
 /// The stages, which share their state among all copies of the stack.
@@ -90,7 +90,9 @@ impl Gateway {
         let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
         let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
         let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
+        let bodies = Shares::new(bodies, config.callers.iter().map(|caller| caller.max_body_bytes));
         let answers = Budget::new(config.data.answer_budget_bytes, Some(memory("answers")));
+        let answers = Shares::new(answers, config.callers.iter().map(|_| answer_share(&config)));
         let fingerprinter = Arc::new(Fingerprinter::new(secrets.fingerprint_key()));
         let draining = Arc::new(AtomicBool::new(false));
         let stages = Stages {
@@ -148,4 +150,12 @@ impl Gateway {
             metrics.credential_suspended.get_or_create(&labels).set(i64::from(version.is_suspended()));
         }
     }
+}
+
+/// Of the answers a caller may hold the same share as of the bodies, and never less than the largest takes.
+fn answer_share(config: &Config) -> u64 {
+    let data = &config.data;
+    let share = u128::from(data.answer_budget_bytes) * u128::from(data.caller_share_bytes)
+        / u128::from(data.body_budget_bytes.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX).max(config.upstream.answer_limit_bytes)
 }

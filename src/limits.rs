@@ -75,9 +75,11 @@ impl Slots {
     ///
     /// [`Reject::RateLimited`] when all are taken.
     pub fn take(&self) -> Result<Slot, Reject> {
-        let used = self.used.fetch_add(1, Ordering::AcqRel);
-        let slot = Slot { used: Arc::clone(&self.used) };
-        if used >= self.most {
+        // Not added and then taken back: for that moment the attempt would be in the way of others.
+        let took = self
+            .used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| (used < self.most).then_some(used + 1));
+        if took.is_err() {
             return Err(Reject::RateLimited(Exceeded {
                 limit: Limit::CallerRequests,
                 quota: self.most as u64,
@@ -85,7 +87,7 @@ impl Slots {
                 retry_after_s: 1,
             }));
         }
-        Ok(slot)
+        Ok(Slot { used: Arc::clone(&self.used) })
     }
 }
 

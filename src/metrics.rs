@@ -2,6 +2,8 @@
 //!
 //! Labels come from the configuration and from closed sets only, so no request can make a new series.
 
+mod exposition;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,8 +12,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use exposition::Format;
 
 use crate::audit::AuditRecord;
 use crate::config::Config;
@@ -98,11 +101,17 @@ pub struct CredentialLabels {
     pub credential: String,
 }
 
+/// Labels of `build_info`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
 /// Labels of `connections`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ConnectionLabels {
-    /// `accepted`, `refused_total`, `refused_peer`, `first_byte_timeout`, `header_timeout`,
-    /// `idle_timeout`, `tls_failed`, `bad_request_head`, `broken`.
+    /// `accepted`, `accept_failed`, `refused_total`, `refused_peer`, `first_byte_timeout`,
+    /// `header_timeout`, `idle_timeout`, `reader_timeout`, `tls_failed`, `bad_request_head`, `broken`.
     pub event: &'static str,
 }
 
@@ -148,7 +157,7 @@ impl Metrics {
         );
         registry.register(
             "limiter_refusals",
-            "Requests refused by a limit, by its name",
+            "Requests refused by a limit, by its name, or because too much was in progress",
             metrics.limited.clone(),
         );
         registry.register(
@@ -194,11 +203,10 @@ impl Metrics {
         registry.register("audit_lines_written", "Audit lines written", metrics.audit_written.clone());
         registry.register("audit_lines_lost", "Audit lines lost", metrics.audit_lost.clone());
         registry.register("audit_write_faults", "Audit writes that failed", metrics.audit_faults.clone());
-        registry.register(
-            "build",
-            "The running version",
-            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        // A gauge, because the classic text format knows no type for it.
+        registry.register("build_info", "The running version", build);
         Self { registry, ..metrics }
     }
 
@@ -212,14 +220,20 @@ impl Metrics {
         let labels = DurationLabels { service: service.clone(), caller: caller.clone(), outcome };
         self.durations.get_or_create(&labels).observe(seconds(record.total_us));
         self.requests.get_or_create(&RequestLabels { service, caller, outcome, code }).inc();
-        if let Some(Reject::RateLimited(exceeded)) = record.reject {
-            self.limited.get_or_create(&LimitLabels { reason: exceeded.limit.name() }).inc();
+        let reason = match record.reject {
+            Some(Reject::RateLimited(exceeded)) => Some(exceeded.limit.name()),
+            Some(Reject::Overloaded) => Some("overloaded"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.limited.get_or_create(&LimitLabels { reason }).inc();
         }
-        if let Some(endpoint) = record.endpoint.filter(|_| record.upstream.attempts > 0)
-            && let Some(endpoint) = config.endpoints.get(usize::from(endpoint.0))
+        // Of an exchange that was dropped half-way no duration is known.
+        let spent = record.step_us.get(Step::Forward as usize).copied().filter(|spent| *spent > 0);
+        if let Some(spent) = spent.filter(|_| record.upstream.attempts > 0)
+            && let Some(endpoint) = record.endpoint.and_then(|id| config.endpoints.get(usize::from(id.0)))
         {
             let labels = UpstreamLabels { endpoint: endpoint.name.to_string() };
-            let spent = record.step_us.get(Step::Forward as usize).copied().unwrap_or_default();
             self.upstream.get_or_create(&labels).observe(seconds(u64::from(spent)));
         }
     }
@@ -234,13 +248,22 @@ impl Metrics {
         self.connections.get_or_create(&ConnectionLabels { event }).inc();
     }
 
-    /// The text exposition format.
+    /// Everything, as OpenMetrics.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// Everything, in a format of the asker's choice.
+    #[must_use]
+    pub fn render_as(&self, format: Format) -> String {
+        match format {
+            Format::OpenMetrics => self.render(),
+            Format::Classic => exposition::classic(&self.render()),
+        }
     }
 
     fn caller_label(&self, config: &Config, record: &AuditRecord) -> String {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
+use crate::metrics::Format;
 
 /// Probes and scrapers at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
@@ -26,7 +27,6 @@ const LIFETIME: Duration = Duration::from_secs(300);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `/version` for ever. No identities, no secrets.
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
@@ -83,7 +83,9 @@ fn answer<B>(request: &Request<B>, gateway: &Gateway) -> Response<Full<Bytes>> {
         "/readyz" => ready(gateway, request.uri().query() == Some("verbose")),
         "/metrics" => {
             gateway.refresh_gauges();
-            respond(StatusCode::OK, METRICS, gateway.metrics.render())
+            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+            let format = Format::asked_for(accept.unwrap_or_default());
+            respond(StatusCode::OK, format.content_type(), gateway.metrics.render_as(format))
         }
         "/version" => respond(StatusCode::OK, JSON, version()),
         _ => respond(StatusCode::NOT_FOUND, TEXT, "try /livez, /readyz, /metrics or /version\n".to_owned()),

@@ -56,6 +56,11 @@ const PIECES: [&[u8]; 14] = [
 
 /// Mutates `data[..size]` in place, up to `max_size` bytes, and gives the new size.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
+    mutate_with(data, size, max_size, seed, &[])
+}
+
+/// As [`mutate`], now and then with one of `pieces` in a string.
+pub fn mutate_with(data: &mut [u8], size: usize, max_size: usize, seed: u32, pieces: &[Vec<u8>]) -> usize {
     let mut dice = Dice(u64::from(seed) << 1 | 1);
     if dice.below(2) == 0 {
         return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
@@ -66,6 +71,12 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
     }
     for _ in 0..=dice.below(3) {
         mutate_structure(&mut body, &mut dice);
+    }
+    if !pieces.is_empty() && dice.below(8) == 0 {
+        let piece = dice.pick(pieces);
+        if let Some((_, end)) = string_after(&body, &mut dice) {
+            body.splice(end..end, piece.iter().copied());
+        }
     }
     let room = max_size.min(data.len());
     body.truncate(room);

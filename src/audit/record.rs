@@ -149,13 +149,13 @@ pub enum PeerKind {
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// DCAMS's own answer was handed to the caller.
+    /// DCAMS's own answer was handed to the caller's connection; whether the caller read it, nobody knows.
     Forwarded,
     /// The gateway answered with a refusal.
     Refused,
-    /// The caller left before an answer began.
+    /// The caller left, or the gateway was stopped, before an answer began.
     Abandoned,
-    /// The caller left while the answer was being handed over.
+    /// The caller left, or the gateway was stopped, while the answer was being handed over.
     Truncated,
 }
 
@@ -199,7 +199,7 @@ pub enum ErrorClass {
 /// What is known of the exchange with the upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamFacts {
-    /// How often the request was begun on a connection.
+    /// How often the request was tried, connecting included.
     pub attempts: u8,
     /// The status of the answer.
     pub status: Option<u16>,
@@ -207,7 +207,7 @@ pub struct UpstreamFacts {
     pub result: Option<ResultKind>,
     /// The class of its `message`.
     pub class: Option<ErrorClass>,
-    /// The status returned (`status` or `target.status`): index into the schema's recorded values.
+    /// The status returned, in `status` or `target.status`.
     pub returned_status: Option<ReturnedStatus>,
     /// Whether a write may have happened although the caller was told of a failure.
     pub fate_unknown: bool,

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::AuditOutput;
@@ -18,6 +17,8 @@ const REFUSE_FROM_BYTES: u64 = 8 << 20;
 const LOSE_FROM_BYTES: u64 = 32 << 20;
 /// How long a failed write waits before it is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long a stop waits for an output that takes nothing.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How much is written in one call at most.
 const BATCH_BYTES: usize = 256 << 10;
 
@@ -33,6 +34,8 @@ pub enum AuditFault {
 #[derive(Default)]
 pub struct Health {
     failing: AtomicBool,
+    closing: AtomicBool,
+    taken_lines: AtomicU64,
     pending_bytes: AtomicU64,
     written_lines: AtomicU64,
     lost_lines: AtomicU64,
@@ -64,6 +67,12 @@ impl Health {
         self.lost_lines.load(Ordering::Relaxed)
     }
 
+    /// The thread is gone: nothing will be written any more.
+    fn found_dead(&self) -> bool {
+        self.failing.store(true, Ordering::Relaxed);
+        true
+    }
+
     /// Writes that failed.
     #[must_use]
     pub fn faults(&self) -> u64 {
@@ -75,7 +84,8 @@ impl Health {
 pub struct Writer {
     sender: Mutex<Option<Sender<Vec<u8>>>>,
     health: Arc<Health>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Tells, by being closed, that the thread has ended.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Writer {
@@ -90,11 +100,15 @@ impl Writer {
             AuditOutput::File(path) => Box::new(open(path)?),
         };
         let (sender, receiver) = channel();
+        let (end, ended) = channel();
         let health = Arc::new(Health::default());
         let mut run =
             Run { sink, receiver, health: Arc::clone(&health), batch: Vec::new(), done: 0, lines: 0 };
-        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || run.run())?;
-        Ok(Self { sender: Mutex::new(Some(sender)), health, thread: Mutex::new(Some(thread)) })
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            run.run();
+            drop(end);
+        })?;
+        Ok(Self { sender: Mutex::new(Some(sender)), health, ended: Mutex::new(ended) })
     }
 
     /// Hands over one line, with its line feed. Never waits.
@@ -102,11 +116,14 @@ impl Writer {
         let bytes = line.len() as u64;
         let pending = self.health.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent =
-            pending < LOSE_FROM_BYTES && sender.as_ref().is_some_and(|sender| sender.send(line).is_ok());
-        if !sent {
+        let gone = sender.as_ref().is_none_or(|sender| {
+            pending < LOSE_FROM_BYTES && sender.send(line).is_err_and(|_| self.health.found_dead())
+        });
+        if gone || pending >= LOSE_FROM_BYTES {
             self.health.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.health.lost_lines.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.health.taken_lines.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -117,13 +134,17 @@ impl Writer {
     }
 
     /// Writes what is waiting and ends the thread; blocks until then. A failing output is tried once
-    /// more and then given up.
-    pub fn finish(&self) {
+    /// more and then given up, a blocked one after five seconds. Returns how many lines were not written.
+    #[must_use]
+    pub fn finish(&self) -> u64 {
+        self.health.closing.store(true, Ordering::Release);
         drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the audit writer panicked");
-        }
+        // Nothing is ever sent: the wait ends when the thread does, or with the patience.
+        let _ = self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(STOP_PATIENCE);
+        let written = self.health.written_lines();
+        let unwritten = self.health.taken_lines.load(Ordering::Acquire).saturating_sub(written);
+        self.health.lost_lines.fetch_add(unwritten, Ordering::Relaxed);
+        self.health.lost_lines()
     }
 }
 
@@ -171,7 +192,8 @@ impl Run {
         loop {
             let open = if self.batch.is_empty() { self.wait() } else { self.gather() };
             let written = self.write();
-            if !open && (!written || self.batch.is_empty()) {
+            let closing = !open || self.health.closing.load(Ordering::Acquire);
+            if (closing && !written) || (!open && self.batch.is_empty()) {
                 return;
             }
         }
@@ -253,9 +275,9 @@ mod tests {
         for n in 0..1_000 {
             writer.send(format!("{{\"n\":{n}}}\n").into_bytes());
         }
-        writer.finish();
+        assert_eq!(writer.finish(), 0);
         assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
-        assert_eq!((writer.health().written_lines(), writer.health().lost_lines()), (1_000, 0));
+        assert_eq!(writer.health().written_lines(), 1_000);
     }
 
     #[test]
@@ -265,7 +287,7 @@ mod tests {
         std::fs::write(&path, "{\"whole\":1}\n{\"to").unwrap();
         let writer = Writer::start(&AuditOutput::File(path.clone())).unwrap();
         writer.send(b"{\"next\":1}\n".to_vec());
-        writer.finish();
+        assert_eq!(writer.finish(), 0);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "{\"whole\":1}\n{\"to\n{\"next\":1}\n");
     }
 
@@ -277,7 +299,16 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(!writer.health().available());
-        writer.finish();
-        assert_eq!(writer.health().written_lines(), 0);
+        assert_eq!(writer.finish(), 1);
+    }
+
+    #[test]
+    fn a_stop_ends_however_much_is_waiting_for_a_full_disk_and_says_what_was_lost() {
+        let writer = Writer::start(&AuditOutput::File("/dev/full".into())).unwrap();
+        let line = vec![b'x'; 1_000];
+        for _ in 0..2_000 {
+            writer.send(line.clone());
+        }
+        assert_eq!(writer.finish(), 2_000);
     }
 }

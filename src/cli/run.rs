@@ -9,6 +9,7 @@ use crate::gateway::{Gateway, StartFault};
 use crate::server::{self, Drained, Running};
 
 pub(super) fn run(configured: &Configured) -> Exit {
+    process::keep_memory_private();
     let (loaded, secrets) = match config_source::load(configured) {
         Ok(read) => read,
         Err(exit) => return exit,
@@ -17,7 +18,6 @@ pub(super) fn run(configured: &Configured) -> Exit {
         tell("log.filter is not a filter: expected for example info or dcams_gateway=debug");
         return Exit::Config;
     }
-    process::keep_memory_private();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -52,6 +52,10 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
     match running.drain_until(cut).await {
         Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),
         Drained::Cut(requests) => tracing::warn!(requests, "stopped with requests in progress"),
+        Drained::Unrecorded(lines) => {
+            tracing::error!(lines, "stopped, and audit records were lost: their output took nothing");
+            return Exit::Io;
+        }
     }
     Exit::Ok
 }

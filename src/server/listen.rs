@@ -73,14 +73,23 @@ impl Listener {
 
     /// Accepts for ever and hands each connection to the next worker.
     pub(super) async fn accept_all(self, gateway: Arc<Gateway>, doors: Arc<Doors>, workers: Senders) {
+        let mut wanting = false;
         loop {
             let (stream, peer) = match self.accept().await {
-                Ok(accepted) => accepted,
+                Ok(accepted) => {
+                    if std::mem::take(&mut wanting) {
+                        tracing::info!("connections are accepted again");
+                    }
+                    accepted
+                }
                 Err(error) => {
                     gateway.metrics.connection("accept_failed");
                     // A peer that was gone before it was accepted costs nobody else a pause.
                     if is_want(&error) {
-                        tracing::warn!(os = error.raw_os_error(), "connections cannot be accepted");
+                        // Told once: the attempts that follow are counted.
+                        if !std::mem::replace(&mut wanting, true) {
+                            tracing::warn!(os = error.raw_os_error(), "connections cannot be accepted");
+                        }
                         tokio::time::sleep(PAUSE).await;
                     }
                     continue;

@@ -44,8 +44,10 @@ pub struct Running {
 pub enum Drained {
     /// Every request was answered and recorded.
     Whole,
-    /// The time was up with this many requests in progress.
+    /// The time was up with this many requests in progress; all were recorded.
     Cut(u64),
+    /// This many audit lines could not be written.
+    Unrecorded(u64),
 }
 
 /// Opens all listeners and starts to serve. Nothing is served when one of them cannot be opened.
@@ -133,9 +135,12 @@ impl Running {
         // What is cut off here is recorded as its futures are dropped with their workers.
         let joined = tokio::task::spawn_blocking(move || {
             workers.stop();
-            gateway.writer.finish();
+            gateway.writer.finish()
         });
-        let _ = joined.await;
-        if left == 0 { Drained::Whole } else { Drained::Cut(left) }
+        match (joined.await.unwrap_or(0), left) {
+            (0, 0) => Drained::Whole,
+            (0, left) => Drained::Cut(left),
+            (unwritten, _) => Drained::Unrecorded(unwritten),
+        }
     }
 }

@@ -16,7 +16,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::arrival::{Arrival, Peer};
 use crate::audit::{CallerRequestId, Recorder};
-use crate::budget::Reservation;
+use crate::budget::Room;
 use crate::limits::Slot;
 use crate::reject::Reject;
 use crate::track::{Track, Tracks};
@@ -63,7 +63,7 @@ pub struct Answer {
     /// The body, byte for byte.
     pub body: Bytes,
     /// The room it takes.
-    pub reservation: Reservation,
+    pub room: Room,
     /// The caller's slot, taken until the answer is handed over.
     pub slot: Slot,
 }

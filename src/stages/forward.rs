@@ -15,7 +15,7 @@ use tower::Service;
 
 use super::Sealed;
 use super::audit::Answer;
-use crate::audit::{CredentialUse, ErrorClass};
+use crate::audit::{CredentialUse, ErrorClass, UpstreamFacts};
 use crate::config::{Config, Effect};
 use crate::credentials::{Credentials, Version};
 use crate::limits::Slot;
@@ -164,13 +164,22 @@ impl Parts {
             fate,
             sent: Arc::clone(&sealed.sent),
         };
-        sealed.track().note(|record| record.upstream.attempts += 1);
+        let before = sealed.sent.load(Ordering::Relaxed);
+        sealed.track().note(|record| {
+            // What DCAMS said to an earlier attempt is not what it said to this one.
+            let UpstreamFacts { attempts, fate_unknown, .. } = record.upstream;
+            record.upstream =
+                UpstreamFacts { attempts: attempts + 1, fate_unknown, ..UpstreamFacts::default() };
+            record.answer_bytes = 0;
+        });
+        let mut under_way = UnderWay { sealed, before, fate, settled: false };
         let answered = self.client.exchange(exchange).await;
-        let sent = sealed.sent.load(Ordering::Relaxed);
-        sealed.track().note(|record| record.sent_bytes = sent);
         // Where not a byte of the body was handed over, nothing can have happened.
-        let answered = answered.map_err(|reject| if sent == 0 { harmless(reject) } else { reject })?;
-        self.judged(sealed, version, answered, fate)
+        let answered =
+            answered.map_err(|reject| if under_way.has_begun() { reject } else { harmless(reject) })?;
+        let judged = self.judged(sealed, version, answered, fate)?;
+        under_way.settled = true;
+        Ok(judged)
     }
 
     fn judged(
@@ -184,9 +193,8 @@ impl Parts {
             record.upstream.status = Some(answered.status.as_u16());
             record.answer_bytes = answered.body.len() as u64;
         });
-        let request = sealed.document.bytes();
-        let judged =
-            judge(answered.status, &answered.headers, &answered.body, request, &version.needles, fate);
+        let (request, needles) = (&sealed.document, &version.needles);
+        let judged = judge(answered.status, &answered.headers, &answered.body, request, needles, fate);
         let judged = judged.inspect_err(|reject| {
             if matches!(reject, Reject::ResponseWithheld(_)) {
                 tracing::error!(credential = self.name_of(sealed), "an answer held the password: withheld");
@@ -208,6 +216,33 @@ impl Parts {
     fn name_of(&self, sealed: &Sealed) -> &str {
         let id = usize::from(sealed.credential.credential.0);
         self.config.credentials.get(id).map_or("", |credential| &credential.name)
+    }
+}
+
+/// An exchange that has not come to its end: what was sent is noted also when it is dropped half-way, by a
+/// caller who left, a stop or a panic.
+struct UnderWay<'a> {
+    sealed: &'a Sealed,
+    /// Body bytes sent by earlier attempts.
+    before: u64,
+    fate: Fate,
+    settled: bool,
+}
+
+impl UnderWay<'_> {
+    fn has_begun(&self) -> bool {
+        self.sealed.sent.load(Ordering::Relaxed) > self.before
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let unknown = !self.settled && self.fate == Fate::Unknown && self.has_begun();
+        let sent = self.sealed.sent.load(Ordering::Relaxed);
+        self.sealed.track().note(|record| {
+            record.sent_bytes = sent;
+            record.upstream.fate_unknown |= unknown;
+        });
     }
 }
 
@@ -250,7 +285,7 @@ fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
     for (name, value) in allowed_headers(&answered.headers).into_iter().flatten() {
         headers.insert(name, value);
     }
-    let mut response = Response::new(Answer { body: answered.body, reservation: answered.reservation, slot });
+    let mut response = Response::new(Answer { body: answered.body, room: answered.room, slot });
     *response.status_mut() = answered.status;
     *response.headers_mut() = headers;
     response

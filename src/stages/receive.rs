@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout_at};
 use tower::{Layer, Service};
 
 use super::Admitted;
-use crate::budget::{Budget, Reservation};
-use crate::config::Config;
+use crate::budget::{Room, Shares, Short};
+use crate::config::{Caller, Config};
 use crate::ids::{CallerId, EndpointId};
 use crate::limits::Slot;
 use crate::reject::{Exceeded, Limit, Reject};
@@ -32,8 +32,7 @@ pub struct Received {
 /// The slot and the bytes in memory that a request holds until it is over.
 pub struct Hold {
     slot: Slot,
-    _of_caller: Reservation,
-    _of_all: Reservation,
+    _room: Room,
 }
 
 impl Hold {
@@ -62,29 +61,23 @@ pub struct ReceiveLayer(Arc<Rules>);
 /// What a body may cost; shared by all requests.
 struct Rules {
     config: Arc<Config>,
-    all: Budget,
-    /// Per caller: the budget, and the largest body that it and any of the caller's services take.
-    callers: Box<[(Budget, u64)]>,
+    bodies: Shares,
+    /// Per caller: the largest body that its share and any of its services take.
+    limits: Box<[u64]>,
 }
 
 impl ReceiveLayer {
-    /// Receives within the limits of `config`; all bodies together within `all`.
+    /// Receives within the limits of `config`; all bodies together within `bodies`.
     #[must_use]
-    pub fn new(config: Arc<Config>, all: Budget) -> Self {
-        let largest = |services: &[crate::ids::ServiceId]| {
-            let limits = services.iter().filter_map(|id| config.services.get(usize::from(id.0)));
-            limits.map(|service| service.body_limit_bytes).max().unwrap_or(0)
-        };
-        let callers = config
-            .callers
-            .iter()
+    pub fn new(config: Arc<Config>, bodies: Shares) -> Self {
+        let limit = |caller: &Caller| {
+            let services = caller.services.iter().filter_map(|id| config.services.get(usize::from(id.0)));
+            let largest = services.map(|service| service.body_limit_bytes).max().unwrap_or(0);
             // What is larger than all that the caller may hold never fits, however long it waits.
-            .map(|caller| {
-                let limit_bytes = largest(&caller.services).min(caller.max_body_bytes);
-                (Budget::new(caller.max_body_bytes, None), limit_bytes)
-            })
-            .collect();
-        Self(Arc::new(Rules { all, callers, config }))
+            largest.min(caller.max_body_bytes)
+        };
+        let limits = config.callers.iter().map(limit).collect();
+        Self(Arc::new(Rules { bodies, limits, config }))
     }
 }
 
@@ -136,19 +129,17 @@ impl Rules {
         B: Body<Data = Bytes>,
     {
         let (track, caller, endpoint, slot, body) = admitted.into_parts();
-        let (budget, limit_bytes) = self.callers.get(usize::from(caller.0)).ok_or(Reject::Internal)?;
+        let limit_bytes = self.limits.get(usize::from(caller.0)).ok_or(Reject::Internal)?;
         let mut collecting = Collecting {
             rules: self,
             limit_bytes: *limit_bytes,
-            caller_limit: budget.limit(),
-            of_caller: budget.reserve_none(),
-            of_all: self.all.reserve_none(),
+            room: self.bodies.room(caller).ok_or(Reject::Internal)?,
             begun: Instant::now(),
             waited: Duration::ZERO,
             buffer: Buffer::Empty,
         };
         collecting.collect(body, &track).await?;
-        let hold = Hold { slot, _of_caller: collecting.of_caller, _of_all: collecting.of_all };
+        let hold = Hold { slot, _room: collecting.room };
         Ok(Received { track, caller, endpoint, hold, body: collecting.buffer.into_bytes() })
     }
 }
@@ -157,9 +148,7 @@ impl Rules {
 struct Collecting<'a> {
     rules: &'a Rules,
     limit_bytes: u64,
-    caller_limit: u64,
-    of_caller: Reservation,
-    of_all: Reservation,
+    room: Room,
     begun: Instant,
     /// For the budget: time that says nothing of the caller's rate.
     waited: Duration,
@@ -209,16 +198,7 @@ impl Collecting<'_> {
             return Err(self.too_large());
         }
         let waiting = Instant::now();
-        let of_caller = self.of_caller.grow(bytes, patience).await;
-        of_caller.map_err(|_| {
-            Reject::RateLimited(Exceeded {
-                limit: Limit::CallerBytes,
-                quota: self.caller_limit,
-                window_s: 0,
-                retry_after_s: 1,
-            })
-        })?;
-        self.of_all.grow(bytes, patience).await.map_err(|_| Reject::Overloaded)?;
+        self.room.grow(bytes, patience).await.map_err(refusal)?;
         self.waited += waiting.elapsed();
         self.buffer.push(chunk, promised);
         Ok(())
@@ -226,6 +206,15 @@ impl Collecting<'_> {
 
     fn too_large(&self) -> Reject {
         Reject::BodyTooLarge { limit_bytes: self.limit_bytes }
+    }
+}
+
+fn refusal(short: Short) -> Reject {
+    match short {
+        Short::OfCaller(quota) => {
+            Reject::RateLimited(Exceeded { limit: Limit::CallerBytes, quota, window_s: 0, retry_after_s: 1 })
+        }
+        Short::OfAll => Reject::Overloaded,
     }
 }
 

@@ -18,9 +18,9 @@ use tower::{Layer, Service};
 
 use super::Refused;
 use super::audit::Answer;
-use crate::budget::Reservation;
+use crate::budget::Room;
 use crate::limits::Slot;
-use crate::reject::{Exceeded, Fate, Limit, Reject};
+use crate::reject::{Exceeded, Limit, Reject};
 use crate::schema::{LocationId, Violations};
 use crate::track::Track;
 
@@ -93,7 +93,7 @@ fn forwarded(response: Response<Answer>, track: Track) -> Response<Reply> {
     let (head, answer) = response.into_parts();
     track.note(|record| record.status = head.status.as_u16());
     let mut response =
-        Response::from_parts(head, Reply::new(answer.body, Some((answer.reservation, answer.slot)), &track));
+        Response::from_parts(head, Reply::new(answer.body, Some((answer.room, answer.slot)), &track));
     common(response.headers_mut(), &track);
     response
 }
@@ -145,7 +145,7 @@ fn problem(reject: &Reject, track: Track) -> Response<Reply> {
         instance: format!("urn:uuid:{}", uuid::Uuid::from_u128(record.id)),
         result: "Error",
         message: reject.title(),
-        outcome: (reject.fate() == Fate::Unknown).then_some("unknown"),
+        outcome: record.upstream.fate_unknown.then_some("unknown"),
         limit: match reject {
             Reject::RateLimited(exceeded) => Some(exceeded.limit.name()),
             _ => None,
@@ -248,16 +248,16 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// The body of every response: held whole, handed over in pieces, and known to have arrived only
-/// when the last piece was taken.
+/// The body of every response: held whole and handed over in pieces. It counts as returned once hyper has
+/// taken the last piece; what lies in buffers then may still be lost with its connection.
 pub struct Reply {
     rest: Bytes,
-    _kept: Option<(Reservation, Slot)>,
+    _kept: Option<(Room, Slot)>,
     track: Track,
 }
 
 impl Reply {
-    fn new(body: Bytes, kept: Option<(Reservation, Slot)>, track: &Track) -> Self {
+    fn new(body: Bytes, kept: Option<(Room, Slot)>, track: &Track) -> Self {
         Self { rest: body, _kept: kept, track: track.clone() }
     }
 }

@@ -5,7 +5,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::audit::{ErrorClass, ResultKind, ReturnedStatus};
-use crate::json::{self, Caps, Node};
+use crate::json::{self, Caps, Document, Node};
 use crate::reject::{Fate, Reject};
 use crate::upstream::Needles;
 
@@ -36,12 +36,14 @@ pub fn judge(
     status: StatusCode,
     headers: &HeaderMap,
     body: &Bytes,
-    request: &[u8],
+    request: &Document,
     needles: &Needles,
     fate: Fate,
 ) -> Result<Judged, Reject> {
+    // In any spelling that DCAMS could resolve and send back in another.
+    let echoes = || needles.found_in(request.bytes()) || needles.found_unescaped(request);
     let in_headers = headers.values().any(|value| needles.found_in(value.as_bytes()));
-    if (in_headers || needles.found_in(body)) && !needles.found_in(request) {
+    if (in_headers || needles.found_in(body)) && !echoes() {
         return Err(Reject::ResponseWithheld(fate));
     }
     let acceptable = !status.is_redirection() && !status.is_informational() && media_type(headers);
@@ -49,7 +51,7 @@ pub fn judge(
         return Err(Reject::UpstreamInvalid(fate));
     }
     let document = json::parse(body.clone(), &Caps::ANSWER).map_err(|_| Reject::UpstreamInvalid(fate))?;
-    if needles.found_unescaped(&document) && !needles.found_in(request) {
+    if needles.found_unescaped(&document) && !echoes() {
         return Err(Reject::ResponseWithheld(fate));
     }
     Ok(read(document.root()))
@@ -124,18 +126,19 @@ mod tests {
         status: u16,
         content_type: &'static str,
         body: &'static str,
-        request: &[u8],
+        request: &'static str,
     ) -> Result<Judged, Reject> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let needles = Needles::of(&Secret::new(b"the long password".to_vec()));
         let status = StatusCode::from_u16(status).unwrap();
-        judge(status, &headers, &Bytes::from_static(body.as_bytes()), request, &needles, Fate::Harmless)
+        let request = json::parse(Bytes::from_static(request.as_bytes()), &Caps::REQUEST).unwrap();
+        judge(status, &headers, &Bytes::from_static(body.as_bytes()), &request, &needles, Fate::Harmless)
     }
 
     #[test]
     fn documented_answers_are_classified_by_result_and_message() {
-        let error = |message: &'static str| judged(200, "application/json", message, b"").unwrap().class;
+        let error = |message: &'static str| judged(200, "application/json", message, "{}").unwrap().class;
         assert_eq!(
             error(r#"{"result":"Error","message":"Either your username or password is incorrect"}"#),
             Some(ErrorClass::CredentialsRejected)
@@ -156,7 +159,7 @@ mod tests {
             r#"{"result":"Error","message":"Either your username or password is incorrect."}"#,
         ];
         for body in elsewhere {
-            let class = judged(200, "application/json", body, b"").unwrap().class;
+            let class = judged(200, "application/json", body, "{}").unwrap().class;
             assert_ne!(class, Some(ErrorClass::CredentialsRejected), "{body}");
         }
     }
@@ -164,18 +167,29 @@ mod tests {
     #[test]
     fn what_is_not_a_json_object_is_invalid() {
         let invalid = Err(Reject::UpstreamInvalid(Fate::Harmless));
-        assert_eq!(judged(200, "text/html", "<html></html>", b""), invalid);
-        assert_eq!(judged(302, "application/json", r#"{"result":"Success"}"#, b""), invalid);
-        assert_eq!(judged(200, "application/json", r#"["result"]"#, b""), invalid);
-        assert_eq!(judged(200, "application/json", r#"{"result":"Error","result":"Success"}"#, b""), invalid);
-        assert_eq!(judged(200, "application/pdf", r#"{"result":"Success"}"#, b""), invalid);
-        assert_eq!(judged(200, "application/json", "", b""), invalid);
+        assert_eq!(judged(200, "text/html", "<html></html>", "{}"), invalid);
+        assert_eq!(judged(302, "application/json", r#"{"result":"Success"}"#, "{}"), invalid);
+        assert_eq!(judged(200, "application/json", r#"["result"]"#, "{}"), invalid);
+        assert_eq!(
+            judged(200, "application/json", r#"{"result":"Error","result":"Success"}"#, "{}"),
+            invalid
+        );
+        assert_eq!(judged(200, "application/pdf", r#"{"result":"Success"}"#, "{}"), invalid);
+        assert_eq!(judged(200, "application/json", "", "{}"), invalid);
     }
 
     #[test]
     fn an_answer_with_the_password_is_withheld_unless_the_caller_sent_it() {
         let body = r#"{"result":"Error","message":"the long password"}"#;
-        assert_eq!(judged(200, "application/json", body, b""), Err(Reject::ResponseWithheld(Fate::Harmless)));
-        assert!(judged(200, "application/json", body, b"{\"fn\":\"the long password\"}").is_ok());
+        assert_eq!(
+            judged(200, "application/json", body, "{}"),
+            Err(Reject::ResponseWithheld(Fate::Harmless))
+        );
+        for guess in [r#"{"fn":"the long password"}"#, r#"{"fn":"\u0074he long passwor\u0064"}"#] {
+            assert!(
+                judged(200, "application/json", body, guess).is_ok(),
+                "a right guess is told no more than a wrong one"
+            );
+        }
     }
 }

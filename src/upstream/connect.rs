@@ -16,6 +16,7 @@ use rustls::pki_types::ServerName;
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -42,6 +43,8 @@ pub enum Connection {
         sender: http1::SendRequest<Outgoing>,
         /// A second handle on the socket, to look at what has not been read.
         socket: Socket,
+        /// Ends with the connection.
+        driver: Driver,
     },
     /// Many requests at a time.
     Http2(http2::SendRequest<Outgoing>),
@@ -69,7 +72,7 @@ impl Connector {
     }
 
     async fn open(&self, url: &UpstreamUrl) -> Result<(Stream, Socket), Reject> {
-        let tcp = TcpStream::connect((&*url.host, url.port)).await.map_err(|error| unreachable(&error))?;
+        let tcp = self.reach(url).await.map_err(|error| unreachable(&error))?;
         tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
         let socket = SockRef::from(&tcp).try_clone().map_err(|error| unreachable(&error))?;
         if !url.tls {
@@ -88,6 +91,22 @@ impl Connector {
         Ok((Stream::Tls(Box::new(tls)), socket))
     }
 
+    /// Tries every address of the host, each for its share of the time: one that swallows packets must
+    /// not use up what the next would need.
+    async fn reach(&self, url: &UpstreamUrl) -> io::Result<TcpStream> {
+        let addresses: Vec<_> = tokio::net::lookup_host((&*url.host, url.port)).await?.collect();
+        let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut last = io::Error::from(io::ErrorKind::HostUnreachable);
+        for address in addresses {
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
+            }
+        }
+        Err(last)
+    }
+
     async fn handshake(&self, stream: Stream, socket: Socket) -> Result<Connection, Reject> {
         let io = TokioIo::new(stream);
         match self.http {
@@ -95,8 +114,8 @@ impl Connector {
                 let handshake =
                     http1::Builder::new().max_headers(64).max_buf_size(64 << 10).handshake(io).await;
                 let (sender, connection) = handshake.map_err(|_| Reject::UpstreamUnreachable)?;
-                tokio::spawn(connection);
-                Ok(Connection::Http1 { sender, socket })
+                let driver = Driver(tokio::spawn(connection).abort_handle());
+                Ok(Connection::Http1 { sender, socket, driver })
             }
             HttpVersion::Http2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -135,13 +154,23 @@ fn unreachable(error: &io::Error) -> Reject {
     Reject::UpstreamUnreachable
 }
 
+/// The task that moves a connection's bytes. Left alone, it would try for ever to hand the rest of a
+/// body to an upstream that has stopped reading, and hold that body outside of every budget.
+pub struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Connection {
     /// Whether a connection that was idle may serve another request: it is open, and the peer has
     /// sent nothing since. Bytes that nobody asked for could be a late answer to somebody else's
     /// request.
     pub fn is_reusable(&self) -> bool {
         match self {
-            Self::Http1 { sender, socket } => sender.is_ready() && is_silent(socket),
+            Self::Http1 { sender, socket, .. } => sender.is_ready() && is_silent(socket),
             Self::Http2(sender) => !sender.is_closed(),
         }
     }

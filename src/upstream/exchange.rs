@@ -17,11 +17,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
 use super::pool::Pool;
-use crate::budget::{Budget, Reservation};
+use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
 use crate::reject::{Fate, Reject};
 
+/// So much of each answer needs no room in the budget: what a write is answered never waits behind images.
+const SMALL_BYTES: u64 = 64 << 10;
 /// More stale connections than this are not tried; the next one is fresh.
 const MAX_REUSED: u8 = 2;
 
@@ -33,7 +35,7 @@ pub struct Client {
     config: Arc<Config>,
     connector: Connector,
     pool: Pool,
-    answers: Budget,
+    answers: Shares,
 }
 
 /// One request to send.
@@ -61,13 +63,13 @@ pub struct Answered {
     /// Its body.
     pub body: Bytes,
     /// The room it takes.
-    pub reservation: Reservation,
+    pub room: Room,
 }
 
 impl Client {
     /// Sends through `connector`; holds answers within `answers`.
     #[must_use]
-    pub fn new(config: Arc<Config>, connector: Connector, answers: Budget) -> Self {
+    pub fn new(config: Arc<Config>, connector: Connector, answers: Shares) -> Self {
         Self { pool: Pool::new(&config), config, connector, answers }
     }
 
@@ -131,6 +133,12 @@ impl Client {
                         request = untouched;
                     }
                     Some(_) => return Err(Reject::UpstreamUnreachable),
+                    // The upstream closed the idle connection at this very moment. What only reads may
+                    // be sent again.
+                    None if was_idle && exchange.fate == Fate::Harmless && !is_invalid(error.error()) => {
+                        reused = MAX_REUSED;
+                        request = self.request(exchange, endpoint)?;
+                    }
                     None => return Err(failure(error.error(), exchange.fate)),
                 },
             }
@@ -181,32 +189,52 @@ impl Client {
         if body.size_hint().lower() > limit {
             return Err(Reject::UpstreamInvalid(exchange.fate));
         }
-        let mut reservation = self.answers.reserve_none();
-        let mut bytes =
-            Vec::with_capacity(promised.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0));
+        let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal)?;
+        let mut bytes = Vec::new();
+        if let Some(promised) = promised {
+            // All at once: answers that each hold a part and wait for the rest would never end.
+            let patience = exchange.deadline.saturating_duration_since(Instant::now());
+            self.make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange.fate).await?;
+            bytes.reserve_exact(usize::try_from(promised).unwrap_or(0));
+        }
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
             let Ok(chunk) = frame.into_data() else { continue };
-            if bytes.len() as u64 + chunk.len() as u64 > limit {
+            let (before, after) = (bytes.len() as u64, bytes.len() as u64 + chunk.len() as u64);
+            if after > limit {
                 return Err(Reject::UpstreamInvalid(exchange.fate));
             }
-            // Waits as long as the exchange may last: an answer that is here cannot be asked for again.
-            let patience = exchange.deadline.saturating_duration_since(Instant::now());
-            let room = reservation.grow(chunk.len() as u64, patience).await;
-            room.map_err(|_| Reject::UpstreamTimeout(exchange.fate))?;
+            if promised.is_none() {
+                let more = after.saturating_sub(before.max(SMALL_BYTES));
+                self.make_room(&mut room, more, self.config.data.budget_wait, exchange.fate).await?;
+            }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Answered { status: head.status, headers: head.headers, body: Bytes::from(bytes), reservation })
+        Ok(Answered { status: head.status, headers: head.headers, body: Bytes::from(bytes), room })
+    }
+
+    async fn make_room(
+        &self,
+        room: &mut Room,
+        bytes: u64,
+        patience: Duration,
+        fate: Fate,
+    ) -> Result<(), Reject> {
+        let grown = if bytes == 0 { Ok(()) } else { room.grow(bytes, patience).await };
+        grown.map_err(|_| match fate {
+            Fate::Harmless => Reject::Overloaded,
+            Fate::Unknown => Reject::UpstreamTimeout(fate),
+        })
     }
 }
 
 /// What hyper's error means. Its text is never used: it may quote the answer.
 fn failure(error: &hyper::Error, fate: Fate) -> Reject {
-    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
-        Reject::UpstreamInvalid(fate)
-    } else {
-        Reject::UpstreamTruncated(fate)
-    }
+    if is_invalid(error) { Reject::UpstreamInvalid(fate) } else { Reject::UpstreamTruncated(fate) }
+}
+
+fn is_invalid(error: &hyper::Error) -> bool {
+    error.is_parse() || error.is_parse_too_large() || error.is_parse_status()
 }
 
 /// The two slices of a sealed request, as a body.

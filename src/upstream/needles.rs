@@ -34,6 +34,11 @@ impl Needles {
             forms.extend([digits(raw, b"0123456789ABCDEF"), digits(raw, b"0123456789abcdef")]);
             for alphabet in [&alphabet::STANDARD, &alphabet::URL_SAFE] {
                 forms.extend((0..3).map(|offset| base64_at(raw, offset, alphabet)));
+                // As PHP writes it into JSON.
+                let escaped = |form: Vec<u8>| {
+                    String::from_utf8(form).ok().map(|text| text.replace('/', "\\/").into_bytes())
+                };
+                forms.extend((0..3).filter_map(|offset| escaped(base64_at(raw, offset, alphabet))));
             }
         }
         forms.retain(|form| form != raw && !form.is_empty());
@@ -48,15 +53,39 @@ impl Needles {
         self.found_as_written(bytes) || self.found_percent_encoded(bytes)
     }
 
-    /// Whether a string of `document` holds the password once its escapes are resolved. Strings whose
-    /// only escape is `\/` were covered by the search in the bytes.
+    /// Whether a string of `document` holds the password once its escapes are resolved. PHP writes base64
+    /// with `\/`, so that this is the common case and no attack.
     #[must_use]
     pub fn found_unescaped(&self, document: &Document) -> bool {
-        document.strings().filter(|text| text.escapes() == Escapes::Any).any(|text| {
-            let (mut window, mut buffer) = (Window::of(self), [0; 4]);
-            text.chars().any(|character| window.push(character.encode_utf8(&mut buffer).as_bytes()))
-                || window.ends()
+        document.strings().any(|text| match text.escapes() {
+            Escapes::None => false,
+            Escapes::Solidus => self.has_slash() && self.found_without_backslashes(text.raw()),
+            Escapes::Any => {
+                let (mut window, mut buffer) = (Window::of(self, Encoded::MaybePercent), [0; 4]);
+                text.chars().any(|character| window.push(character.encode_utf8(&mut buffer).as_bytes()))
+                    || window.ends()
+            }
         })
+    }
+
+    /// In a text whose only escapes are `\/`, every backslash stands before a slash.
+    fn found_without_backslashes(&self, text: &[u8]) -> bool {
+        let mut window = Window::of(self, Encoded::MaybePercent);
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\\', text).chain(std::iter::once(text.len())) {
+            let run = text.get(start..end).unwrap_or_default();
+            // A long run is taken in pieces, or the window would be a copy of it.
+            if run.chunks(WINDOW_BYTES).any(|piece| window.push(piece)) {
+                return true;
+            }
+            start = end + 1;
+        }
+        window.ends()
+    }
+
+    /// Whether `\/` can stand inside a form of the password.
+    fn has_slash(&self) -> bool {
+        std::iter::once(&self.raw).chain(&self.encoded).any(|form| form.expose().contains(&b'/'))
     }
 
     fn found_as_written(&self, bytes: &[u8]) -> bool {
@@ -69,7 +98,7 @@ impl Needles {
         let Some(first) = memchr::memchr(b'%', bytes) else { return false };
         // What stands before it may be the beginning of the password, with nothing encoded in it.
         let mut rest = bytes.get(first.saturating_sub(self.raw.expose().len())..).unwrap_or_default();
-        let mut window = Window::of(self);
+        let mut window = Window::of(self, Encoded::No);
         while let Some((byte, after)) = rest.split_first() {
             let escape = (*byte == b'%').then(|| hex_pair(after)).flatten();
             rest = if escape.is_some() { after.get(2..).unwrap_or_default() } else { after };
@@ -86,15 +115,23 @@ impl Needles {
     }
 }
 
+/// Whether what a [`Window`] takes may be percent-encoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoded {
+    No,
+    MaybePercent,
+}
+
 /// A stretch of decoded bytes that is searched when it is full, so that a long text needs little memory.
 struct Window<'a> {
     needles: &'a Needles,
+    encoded: Encoded,
     bytes: zeroize::Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Window<'a> {
-    fn of(needles: &'a Needles) -> Self {
-        Self { needles, bytes: zeroize::Zeroizing::new(Vec::new()) }
+    fn of(needles: &'a Needles, encoded: Encoded) -> Self {
+        Self { needles, encoded, bytes: zeroize::Zeroizing::new(Vec::new()) }
     }
 
     /// Takes more; `true` when the password was found.
@@ -104,15 +141,18 @@ impl<'a> Window<'a> {
             return false;
         }
         let found = self.ends();
-        // What could be the beginning of a needle stays.
-        let keep = self.bytes.len().saturating_sub(self.needles.longest());
+        // What could be the beginning of a needle stays; percent-encoded, it is three times as long.
+        let keep = self.bytes.len().saturating_sub(self.needles.longest().saturating_mul(3));
         self.bytes.drain(..keep);
         found
     }
 
     /// Whether what is left holds the password.
     fn ends(&self) -> bool {
-        self.needles.found_as_written(&self.bytes)
+        match self.encoded {
+            Encoded::No => self.needles.found_as_written(&self.bytes),
+            Encoded::MaybePercent => self.needles.found_in(&self.bytes),
+        }
     }
 }
 
@@ -190,7 +230,9 @@ mod tests {
         let mut haystacks = vec![PASS.to_owned(), hex.to_lowercase(), hex, percent, percent_minimal, json];
         haystacks.push("p\\u00e4ss\\/\\\"word\\\\ 1234".to_owned());
         for before in ["", "x", "xy", "xyz"] {
-            haystacks.push(STANDARD.encode(format!("{before}{PASS} and more")));
+            let base64 = STANDARD.encode(format!("{before}{PASS} and more"));
+            haystacks.push(base64.replace('/', "\\/"));
+            haystacks.push(base64);
         }
         for haystack in haystacks {
             assert!(needles.found_in(format!("..{haystack}..").as_bytes()), "{haystack}");
@@ -215,6 +257,26 @@ mod tests {
         for before in WINDOW_BYTES - 20..WINDOW_BYTES + 5 {
             let text = format!("%20{}a%20long%20password", "x".repeat(before));
             assert!(needles.found_in(text.as_bytes()), "{before}");
+        }
+    }
+
+    #[test]
+    fn a_password_behind_the_slashes_of_php_is_found() {
+        // `?>?` and `?~?` are base64 with slashes at some offset; percent-encoding may leave `/` as it is.
+        let pass = "a?~?>/ ?>?z?";
+        for before in ["", "x", "xy"] {
+            let encoded = STANDARD.encode(format!("{before}{pass}{pass}"));
+            assert!(encoded.contains('/'), "{encoded}");
+            for written in [encoded, "a?~?%3E/%20?%3E?z?".to_owned()] {
+                let string = written.replace('/', "\\/");
+                for pad in [0, WINDOW_BYTES - 7] {
+                    let body = format!(r#"{{"{}{string}":1}}"#, "-".repeat(pad));
+                    let caps = crate::json::Caps { name_bytes: u32::MAX, ..crate::json::Caps::ANSWER };
+                    let document = crate::json::parse(bytes::Bytes::from(body), &caps).unwrap();
+                    assert!(!needles("another password").found_unescaped(&document));
+                    assert!(needles(pass).found_unescaped(&document), "{string} after {pad}");
+                }
+            }
         }
     }
 

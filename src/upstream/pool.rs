@@ -61,11 +61,11 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes what has been idle for too long, and what the upstream has closed.
     pub fn sweep(&self) {
         for shelf in &self.shelves {
             let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            shelf.retain(|idle| idle.since.elapsed() < self.idle_timeout);
+            shelf.retain(|idle| idle.since.elapsed() < self.idle_timeout && idle.connection.is_reusable());
         }
     }
 

@@ -145,14 +145,16 @@ fn meet_every_fault(style: FailureStyle, http: &str) {
     let (write, read) = (Person::stored().to_string(), Person::asked("getDocumentImages").to_string());
     for fault in faults {
         upstream.double().inject(fault);
-        let requests = upstream.double().counts().requests;
-        let connections = upstream.double().counts().connections;
-        // A caller has connections of its own, so that one which is open already cannot hide from a fault on acceptance.
-        for body in [&write, &read] {
-            scene.send(&post(&key("kyc-api"), "", body.as_bytes()));
-        }
-        let counts = upstream.double().counts();
-        assert!(counts.requests > requests || counts.connections > connections, "{fault} has struck nobody");
+        let before = upstream.double().counts();
+        // Once more where the double was still busy with the answer before, which may go out byte by byte.
+        wait_for(&format!("{fault} to strike"), || {
+            for body in [&write, &read] {
+                scene.send(&post(&key("kyc-api"), "", body.as_bytes()));
+            }
+            let now = upstream.double().counts();
+            let connected = fault.strikes_on_accept() && now.connections > before.connections;
+            (connected || now.requests > before.requests).then_some(())
+        });
     }
     upstream.double().inject(Fault::None);
     scene.send(&post(&key("kyc-api"), "", read.as_bytes()));
@@ -200,7 +202,7 @@ fn nothing_comes_out_when_there_is_too_little_of_everything() {
     let wanted = Wanted {
         url: &upstream.url(),
         audit: "{ file = \"/dev/full\" }",
-        data: "max_requests = 1\n",
+        data: "max_requests = 1\nworkers = 1\n",
         ..Wanted::default()
     };
     let stage = Stage::new(&configuration(&wanted));
@@ -223,15 +225,16 @@ fn nothing_comes_out_when_there_is_too_little_of_everything() {
     let mut late = scene.connect();
     let (begin, rest) = request.split_at(40);
     late.write_all(begin).unwrap();
-    assert!(scene.operators("/readyz").ends_with(b"ready\n"));
-    upstream.double().inject(Fault::HangAfterRead);
+    // The one worker takes connections in turn: when this is answered, it has read the beginning.
+    scene.send(&request);
     assert_met(&scene, &["overloaded", "audit_unavailable"]);
     scene.ask_to_stop();
-    wait_for("the drain", || String::from_utf8_lossy(&scene.stderr()).contains("draining").then_some(()));
+    wait_for("the drain", || scene.operators("/readyz").ends_with(b"draining\n").then_some(()));
     late.write_all(rest).unwrap();
     scene.take(&scene::read_all(&mut late));
     assert_met(&scene, &BY_SCARCITY);
-    assert_clean(&scene.end(), Vec::new());
+    // Records were lost.
+    assert_clean_after(74, &scene.end(), Vec::new());
 }
 
 #[test]
@@ -286,7 +289,12 @@ fn assert_all_found(canaries: &[Canary], bytes: &[u8]) {
 
 /// Fails if anything that must not come out came out.
 fn assert_clean(caught: &Caught, others: Vec<Canary>) {
-    assert_eq!(caught.status.code(), Some(0));
+    assert_clean_after(0, caught, others);
+}
+
+/// As [`assert_clean`], where the gateway ends with another exit code.
+fn assert_clean_after(code: i32, caught: &Caught, others: Vec<Canary>) {
+    assert_eq!(caught.status.code(), Some(code));
     let secrets = canaries::secrets(&[&CALLERS[..], &["far"]].concat());
     let mut all = [secrets.clone(), canaries::personal(), others].concat();
     let of_answers = Scanner::new(&all);

@@ -5,7 +5,9 @@
 
 mod beyond;
 mod bodies;
+mod faults;
 mod heads;
+mod http2;
 mod limits;
 mod scene;
 mod states;
@@ -40,8 +42,7 @@ refusals! {
         heads::two_media_types_are_refused,
         heads::two_request_ids_are_refused,
         heads::two_trace_parents_are_refused,
-        bodies::a_chunk_of_no_size_is_refused,
-        bodies::a_body_that_breaks_off_is_refused;
+        bodies::a_chunk_of_no_size_is_refused;
     malformed_json:
         bodies::a_body_that_is_no_json_is_refused,
         bodies::an_empty_body_is_refused,
@@ -115,7 +116,8 @@ refusals! {
         beyond::an_answer_beyond_the_limit_is_invalid;
     upstream_truncated:
         beyond::answers_that_end_early_are_truncated,
-        beyond::a_truncated_answer_to_a_write_leaves_its_outcome_unknown;
+        beyond::a_truncated_answer_to_a_write_leaves_its_outcome_unknown,
+        beyond::a_truncated_answer_to_a_second_attempt_is_recorded_as_such;
     upstream_credentials_rejected:
         beyond::rejected_credentials_are_told,
         beyond::credentials_rejected_in_both_versions_are_told;

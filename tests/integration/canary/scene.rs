@@ -196,11 +196,6 @@ impl Scene {
         read_all(&mut stream)
     }
 
-    /// What the gateway has said on standard error.
-    pub fn stderr(&self) -> Vec<u8> {
-        self.stage.caught("stderr")
-    }
-
     /// Asks it to stop.
     pub fn ask_to_stop(&self) {
         let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).unwrap();

@@ -158,6 +158,11 @@ impl Gateway {
         kill_process(pid, Signal::TERM).unwrap();
     }
 
+    /// How the process ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits until the process has ended and all its output is here.
     pub fn wait(&mut self) -> ExitStatus {
         let ended = wait_for("the gateway to end", || self.child.try_wait().unwrap());

@@ -75,7 +75,7 @@ fn reads(code: &'static str, faults: &[(Fault, Value)], change: fn(Setup) -> Set
         scene.upstream.forget_received();
         scene.upstream.inject_once(*fault);
         let answer = scene.post(GET_STATUS);
-        println!("{fault}: {}", answer.text());
+        assert_eq!((fault, &answer.json()["code"]), (fault, &json!(code)));
         let expected = Expected::beyond(code, "getStatus", upstream.clone()).sent(&[GET_STATUS]);
         met = Some(expected.meets(&mut scene, &answer));
     }
@@ -150,6 +150,29 @@ pub fn a_truncated_answer_to_a_write_leaves_its_outcome_unknown() -> Met {
     write("upstream_truncated", Fault::ResetAfterRequest, unanswered(), as_it_is)
 }
 
+/// The first attempt had an answer, and the record must not tell of that one.
+pub fn a_truncated_answer_to_a_second_attempt_is_recorded_as_such() -> Met {
+    let mut scene = Scene::new();
+    scene.upstream.inject_once(Fault::RejectCredential);
+    scene.upstream.inject_once(Fault::TruncateCleanClose);
+    let [first, second] = rotate(&scene);
+    let answer = scene.post(UPDATE_STATUS);
+    Expected::beyond("upstream_truncated", "updateStatus", json!({"attempts": 2, "outcome_unknown": true}))
+        .problem("outcome", json!("unknown"))
+        .record("credential", json!({"name": "production", "version": 2}))
+        .sent_exactly(vec![first, second])
+        .meets(&mut scene, &answer)
+}
+
+/// Puts another password where the gateway reads it, and gives what is sent of [`UPDATE_STATUS`] before and
+/// after it is read.
+fn rotate(scene: &Scene) -> [String; 2] {
+    std::fs::write(scene.gateway.folder().join("pass"), "another-password").unwrap();
+    let first = spliced(UPDATE_STATUS);
+    let second = first.replace(&Settings::default().pass, "another-password");
+    [first, second]
+}
+
 fn rejected(attempts: u8) -> Value {
     json!({"attempts": attempts, "status": 200, "result": "Error", "class": "credentials_rejected"})
 }
@@ -166,13 +189,11 @@ pub fn rejected_credentials_are_told() -> Met {
 pub fn credentials_rejected_in_both_versions_are_told() -> Met {
     let mut scene = Scene::new();
     scene.upstream.inject(Fault::RejectCredential);
-    std::fs::write(scene.gateway.folder().join("pass"), "another-password").unwrap();
+    let sent = rotate(&scene);
     let answer = scene.post(UPDATE_STATUS);
-    let first = spliced(UPDATE_STATUS);
-    let second = first.replace(&Settings::default().pass, "another-password");
     Expected::beyond("upstream_credentials_rejected", "updateStatus", rejected(2))
         .record("credential", json!({"name": "production", "version": 2}))
-        .sent_exactly(vec![first, second])
+        .sent_exactly(sent.into())
         .meets(&mut scene, &answer)
 }
 

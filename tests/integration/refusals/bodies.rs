@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::scene::{Expected, HOST, JSON, Met, Scene, head, key_line};
-use crate::harness::{BATCH, GET_STATUS, PATH, Setup, UPDATE_STATUS, wait_for};
+use crate::harness::{BATCH, GET_STATUS, PATH, Setup, UPDATE_STATUS};
 
 fn post(expected: Expected, body: &str) -> Met {
     let mut scene = Scene::new();
@@ -111,14 +111,6 @@ pub fn a_chunk_of_no_size_is_refused() -> Met {
     Expected::endpoint("bad_request").meets(&mut scene, &answer)
 }
 
-pub fn a_body_that_breaks_off_is_refused() -> Met {
-    let mut scene = Scene::new();
-    scene.connection.send((promise("Content-Length: 61") + "{\"service\":").as_bytes());
-    scene.connection.finish_sending();
-    let answer = scene.connection.read_answer();
-    Expected::endpoint("bad_request").meets(&mut scene, &answer)
-}
-
 pub fn a_body_that_does_not_come_is_refused() -> Met {
     let mut scene = Scene::with(|setup| setup.set("data.body_timeout", "100ms"));
     let answer = scene.send(promise("Content-Length: 61") + "{");
@@ -166,34 +158,4 @@ pub fn a_body_larger_than_its_caller_may_hold_is_refused() -> Met {
     let mut scene = Scene::with(|setup| setup.set("callers.kyc-api.max_body", "1KiB"));
     let answer = scene.post(format!("{GET_STATUS}{}", " ".repeat(1_024)));
     too_large(1_024).meets(&mut scene, &answer)
-}
-
-#[test]
-fn a_caller_that_waits_for_100_continue_is_refused_without_it() {
-    let mut scene = Scene::new();
-    let lines = [HOST, JSON, "Content-Length: 61", "Expect: 100-continue"];
-    scene.connection.send(head("POST", PATH, &lines).as_bytes());
-    let answer = scene.connection.read_until(b"\r\n\r\n").unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 401 "), "{}", String::from_utf8_lossy(&answer));
-
-    let mut connection = scene.gateway.connect();
-    let lines = [HOST, &key_line(), JSON, "Content-Length: 61", "Expect: 100-continue"];
-    connection.send(head("POST", PATH, &lines).as_bytes());
-    assert_eq!(connection.read_until(b"\r\n\r\n").unwrap(), b"HTTP/1.1 100 Continue\r\n\r\n");
-    connection.send(GET_STATUS.as_bytes());
-    assert_eq!(connection.read_answer().status, 200);
-}
-
-#[test]
-fn a_caller_that_leaves_within_its_body_leaves_one_record() {
-    let scene = Scene::new();
-    let mut connection = scene.gateway.connect();
-    connection.send((promise("Content-Length: 61") + "{\"service\":").as_bytes());
-    wait_for("the request to begin", || {
-        scene.gateway.metric("dcams_gateway_requests_in_progress").filter(|count| *count == 1.0)
-    });
-    drop(connection);
-    let lines = scene.gateway.wait_for_audit_lines(1);
-    assert_eq!((lines.len(), lines[0]["caller"].as_str()), (1, Some("kyc-api")));
-    assert!(scene.upstream.received().is_empty());
 }

@@ -265,11 +265,7 @@ impl Expected {
             return;
         }
         let line = scene.gateway.record_of(answer);
-        let errors: Vec<String> = AUDIT_SCHEMA
-            .iter_errors(&line)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        assert_eq!(errors, Vec::<String>::new(), "{line}");
+        assert_published_form(&line);
         let ids = scene.gateway.audit_lines().into_iter().filter(|other| other["id"] == line["id"]);
         assert_eq!(ids.count(), 1, "more than one record of one request");
 
@@ -319,6 +315,13 @@ impl Expected {
             assert_eq!(String::from_utf8_lossy(&request.head), expected);
         }
     }
+}
+
+/// A line of the audit is of the form that `schemas/audit.schema.json` publishes.
+pub fn assert_published_form(line: &Value) {
+    let errors = AUDIT_SCHEMA.iter_errors(line);
+    let errors: Vec<String> = errors.map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert_eq!(errors, Vec::<String>::new(), "{line}");
 }
 
 static AUDIT_SCHEMA: LazyLock<Validator> = LazyLock::new(|| {

@@ -17,10 +17,8 @@ const WORK: Duration = Duration::from_millis(400);
 fn end_while_in_progress(gateway: &Gateway, upstream: &Upstream, requests: usize) {
     upstream.wait_for_received(requests);
     gateway.terminate();
-    wait_for("the listener to close", || match TcpStream::connect(gateway.data()) {
-        Ok(_) => None,
-        Err(error) => Some(assert_eq!(error.kind(), ErrorKind::ConnectionRefused)),
-    });
+    let refused = wait_for("the listener to close", || TcpStream::connect(gateway.data()).err());
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
 fn ended_whole(mut gateway: Gateway, requests: usize) {
@@ -70,6 +68,28 @@ fn requests_in_progress_are_answered_over_http2() {
         }
     });
     ended_whole(gateway, 2);
+}
+
+#[test]
+fn a_request_that_was_sent_before_the_end_is_answered() {
+    let upstream = Upstream::start();
+    for _ in 0..5 {
+        let mut gateway = Setup::before(&upstream).start();
+        let mut connections = [gateway.connect(), gateway.connect(), gateway.connect()];
+        for connection in &mut connections {
+            connection.send(&message(KYC_API, GET_STATUS.as_bytes()));
+        }
+        // As soon as they are accepted, whether or not anything was read.
+        wait_for("the connections", || {
+            (gateway.metric("dcams_gateway_connections_open")? == 3.0).then_some(())
+        });
+        gateway.terminate();
+        for connection in &mut connections {
+            assert!([200, 503].contains(&connection.read_answer().status));
+        }
+        assert_eq!(gateway.wait().code(), Some(0));
+        assert_eq!(gateway.audit_lines().len(), 3);
+    }
 }
 
 #[test]

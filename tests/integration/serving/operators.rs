@@ -39,12 +39,19 @@ fn every_family_of_metrics_is_there_with_its_labels() {
     assert_eq!(gateway.post("wrong", GET_STATUS).status, 401);
     gateway.wait_for_audit_lines(4);
     let answer = gateway.operators("/metrics");
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = answer.text();
+    assert!(text.contains("# TYPE dcams_gateway_requests_total counter\n") && !text.contains("# EOF"));
+    let mut connection = Connection::plain(gateway.ops());
+    connection.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text; version=1.0.0\r\n\r\n");
+    let open = connection.read_answer();
     assert_eq!(
-        answer.header("content-type"),
+        open.header("content-type"),
         Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
     );
-    let text = answer.text();
-    assert!(text.ends_with("# EOF\n"));
+    assert!(
+        open.text().contains("# TYPE dcams_gateway_requests counter\n") && open.text().ends_with("# EOF\n")
+    );
     let forwarded = r#"service="getStatus",caller="kyc-api",outcome="forwarded""#;
     for expected in [
         format!("dcams_gateway_requests_total{{{forwarded},code=\"\"}} 1\n"),
