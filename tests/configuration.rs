@@ -232,6 +232,74 @@ fn an_anonymous_caller_is_accepted_on_loopback_only_and_warned_of() {
 }
 
 #[test]
+fn certificates_that_cannot_be_used_are_found_at_their_line() {
+    let deployment = Deployment::new();
+    let issued = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+    let (one, other) = (issued("a.example.com"), issued("b.example.com"));
+    for (name, contents) in [
+        ("cert", one.cert.pem()),
+        ("key", one.signing_key.serialize_pem()),
+        ("other_key", other.signing_key.serialize_pem()),
+        ("nothing", "no PEM\n".to_owned()),
+    ] {
+        deployment.secret(name, contents.as_bytes());
+    }
+    for (lines, key) in [
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/key\" }", None),
+        ("upstream.roots = { file = \"secrets/cert\" }", None),
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/other_key\" }", Some("data.tls.key")),
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/nothing\" }", Some("data.tls.key")),
+        ("data.tls = { cert = \"secrets/nothing\", key = \"secrets/key\" }", Some("data.tls.cert")),
+        ("upstream.roots = { file = \"secrets/nothing\" }", Some("upstream.roots")),
+    ] {
+        let loaded = load(&deployment.source(&format!("{lines}\n{}", shipped("minimal.toml"))));
+        let found = loaded.err().map(|faults| {
+            assert_eq!(faults.len(), 1, "{lines}: {faults}");
+            let fault = faults.iter().next().expect("a fault");
+            assert_eq!(fault.line(), Some(1), "{lines}");
+            fault.problem().split(':').next().expect("a key").to_owned()
+        });
+        assert_eq!(found.as_deref(), key, "{lines}");
+    }
+}
+
+#[test]
+fn what_is_unwise_together_is_a_warning_at_its_line() {
+    let deployment = Deployment::new();
+    let caller = "max_body = \"1MiB\"\nrate = {";
+    let endpoint = "deadline = \"5s\"\npath = ";
+    let other = "pass = { file = \"/run/secrets/veratad_user\" }";
+    let filter = "log.filter = \"info,hyper=debug,dcams_gateway::ops=trace\"\n[audit]";
+    for (from, to, said) in [
+        ("rate = {", caller, "callers.kyc-api.max_body: may hold 1048576 bytes, less than"),
+        (
+            "[audit]",
+            "data.caller_share = \"1%\"\n[audit]",
+            "callers.kyc-api: may hold 1342177 bytes, less than",
+        ),
+        ("path = ", endpoint, "endpoints.storage.deadline: connecting (upstream.connect_timeout) may take"),
+        ("[audit]", "upstream.connect_timeout = \"30s\"\n[audit]", "upstream.connect_timeout: connecting"),
+        (
+            "pass = { file = \"/run/secrets/veratad_pass\" }",
+            other,
+            "credentials.production.pass: is read from",
+        ),
+        ("[audit]", filter, "log.filter: names a module that has no events"),
+    ] {
+        let text = shipped("minimal.toml");
+        assert!(text.contains(from), "{from}");
+        let loaded = load(&deployment.source(&text.replacen(from, to, 1)));
+        let warnings = loaded.unwrap_or_else(|faults| panic!("{faults}")).warnings;
+        let problems: Vec<_> =
+            warnings.iter().map(|warning| (warning.line().is_some(), warning.problem())).collect();
+        assert!(
+            matches!(problems.as_slice(), [(true, problem)] if problem.starts_with(said)),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn plain_http_needs_its_opt_in_and_warns() {
     let deployment = Deployment::new();
     let text = shipped("minimal.toml").replace("https://dcams.app/", "http://127.0.0.1:8080/");

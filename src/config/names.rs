@@ -120,15 +120,40 @@ impl Text for Filter {
     const PATTERN: &str = "^.{1,1024}$";
 
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
+        // A word alone is a module to `EnvFilter`: a misspelt level would let nothing through.
+        let words = text.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', '{', '}', ']']));
+        for word in words {
+            if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)) {
+                continue;
+            }
+            let wrong = Wrong::new("has a word that is no level");
+            return Err(match nearest(word, LEVELS.into_iter()) {
+                Some(level) => wrong.remedy(format!("did you mean `{level}`?")),
+                None => wrong.concealed(),
+            });
+        }
         let known = tracing_subscriber::EnvFilter::builder().parse(text).is_ok();
         match known && (1..=1024).contains(&text.len()) {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a log filter")),
+            false => Err(Wrong::new("is not a log filter").concealed()),
         }
     }
 
     fn canonical(&self) -> String {
         self.0.clone()
+    }
+}
+
+/// What a filter may say of all modules.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+impl Filter {
+    /// Whether it names a module of something else than the gateway.
+    pub(super) fn names_others(&self) -> bool {
+        let targets =
+            self.0.split(',').filter_map(|part| part.split_once('=')).map(|(target, _)| target.trim());
+        let mut modules = targets.filter_map(|target| target.split(['[', '{']).next());
+        modules.any(|module| !module.is_empty() && module.split("::").next() != Some("dcams_gateway"))
     }
 }
 

@@ -9,13 +9,16 @@ mod files;
 mod listeners;
 mod schemas;
 mod services;
+mod together;
 
 use std::path::Path;
 
 use super::canonical::Canonical;
 use super::collections::Named;
 use super::findings::Findings;
-use super::model::{Audit, AuditOutput, Config, Credential, Log, Rate, Roots, SecretRef, Upstream};
+use super::model::{
+    Audit, AuditOutput, Config, Credential, HttpVersion, Log, Rate, Roots, SecretRef, Upstream,
+};
 use super::reader::{At, Field, Written, listed, nearest};
 use super::secrets::{Role, SecretUse, SecretUses};
 use super::units::Count;
@@ -35,7 +38,8 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
     let services = services::services(root, base, findings);
     let callers = callers::callers(root, findings);
     let credentials = credentials(root, base);
-    let log = log(root);
+    let log = log(root, findings);
+    together::judge(root, base, services.as_deref(), findings);
     conceal_unlikely_references(root, base, findings);
     let services = services?;
     if too_many {
@@ -116,8 +120,13 @@ fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstrea
     let roots = written.roots.at().map(|at| match &at.value {
         Roots::File(path) => {
             let path = base.join(path);
-            files::expect_file(&path, &at.spot, findings);
-            Roots::File(path)
+            let there = files::expect_file(&path, &at.spot, findings);
+            let roots = Roots::File(path);
+            if there && let Err(fault) = crate::tls::client(&roots, HttpVersion::Http1) {
+                let remedy = "provide the certificates of the authorities, as PEM";
+                findings.error_at(&at.spot, &fault.to_string(), remedy);
+            }
+            roots
         }
         other => other.clone(),
     });
@@ -137,7 +146,7 @@ fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
     let output = written.output.at().map(|at| match &at.value {
         AuditOutput::File(path) => {
             let path = base.join(path);
-            files::expect_folder_of(&path, &at.spot, findings);
+            files::expect_appendable(&path, &at.spot, findings);
             AuditOutput::File(path)
         }
         AuditOutput::Stdout => AuditOutput::Stdout,
@@ -150,8 +159,12 @@ fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
     })
 }
 
-fn log(root: &Root) -> Option<Log> {
+fn log(root: &Root, findings: &mut Findings) -> Option<Log> {
     let written = root.log.value()?;
+    if let Some(filter) = written.filter.at().filter(|filter| filter.value.names_others()) {
+        let remedy = "events of libraries are never written: name `dcams_gateway` or a module of it";
+        findings.warn_at(&filter.spot, "names a module that has no events", remedy);
+    }
     Some(Log { filter: written.filter.value()?.0.as_str().into(), format: *written.format.value()? })
 }
 
