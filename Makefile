@@ -160,15 +160,14 @@ bench: ## The benchmarks of benches/.
 	$(call headline,bench: cargo bench)
 	cargo bench --locked --bench '*'
 
+# Cases per property, of which CI runs 256.
+CASES ?= 100000
+
 .PHONY: experiments
-experiments: release ## The long experiments, whose figures the documents quote; CI runs small counts of the same code.
-	$(call headline,experiments: cargo test --release experiments::)
-	listed=$$(cargo test --locked --release --test integration -- --list experiments:: | grep -c ': test$$' || true)
-	if [ "$$listed" -eq 0 ]; then
-	    echo 'no experiment is in the tree yet' >&2
-	    exit 1
-	fi
-	EXPERIMENTS=full cargo test --locked --release --test integration -- --nocapture --test-threads=1 experiments::
+experiments: ## The properties with CASES (100000) cases each and half an hour of fuzzing a target; CI runs small counts of the same code.
+	$(call headline,experiments: $(CASES) cases of each property)
+	PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration
+	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo
 demo: ## The double, the gateway, three callers: a tour of what it does.

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::dialect::{DRAFT, Holds, holds};
 use super::{SchemaFault, SchemaFiles};
+use crate::digest::sha256;
 use crate::json::{self, Caps, Malformed};
 
 /// One schema, made of one file and those it refers to.
@@ -186,17 +186,9 @@ fn key(file: &str) -> String {
 }
 
 fn digest<'a>(names: impl Iterator<Item = &'a str>, files: &SchemaFiles) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for name in names {
-        // Lengths in front, so that no two sets of files read alike.
-        for text in [name, files.get(name).map_or("", String::as_str)] {
-            context.update(&(text.len() as u64).to_be_bytes());
-            context.update(text.as_bytes());
-        }
-    }
-    let mut digest = [0; 32];
-    digest.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    digest
+    let texts = names.flat_map(|name| [name, files.get(name).map_or("", String::as_str)]);
+    // Lengths in front, so that no two sets of files read alike.
+    sha256(texts.flat_map(|text| [text.len().to_string(), ":".to_owned(), text.to_owned()]))
 }
 
 /// Faults in order of their pointers, each once, with the names of other files in front instead of where
