@@ -11,14 +11,23 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n1)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET_DIR)/release/dcams-gateway
 
+# Clippy's lints and the compiler's texts in tests/compile_fail are those of this version. Where rustup has it, or
+# can get it, it is used; elsewhere the toolchain of rust-toolchain.toml, and `make toolchain` says so.
+RUST := 1.95.0
+ifeq ($(shell rustc +$(RUST) --version 2>/dev/null | cut -d' ' -f2),$(RUST))
+export RUSTUP_TOOLCHAIN := $(RUST)
+endif
+
 # Every integration test runs in release; compile-fail tests are checked in debug, where they are faster.
-RELEASE_TESTS := $(sort $(filter-out compile_fail,$(basename $(notdir $(wildcard tests/*.rs)))) \
-    $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
+# A test is a file or a folder with a main.rs, as cargo finds them; `make test-list` compares.
+RELEASE_TESTS := $(sort $(filter-out compile_fail,\
+    $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))))
 
 MUSL := x86_64-unknown-linux-musl
 DIST := dist/dcams-gateway-$(VERSION)-$(MUSL)
 
-# Seconds for each fuzz target; the crates' own nightly toolchain.
+# Each is a file of fuzz/src/bin; seconds for each, and at most for finding its planted bug.
+FUZZ_TARGETS := parse_inject answer_checks
 FUZZ_SECONDS ?= 60
 IMAGE ?= dcams-gateway:$(VERSION)
 
@@ -31,8 +40,17 @@ help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 .PHONY: test
-test: deps fmt lint doc unit compile-fail integration clients deny deploy-check ## All that CI runs, one step after the other.
+test: toolchain deps fmt lint doc unit compile-fail integration clients deny deploy-check ## All that CI runs, one step after the other.
 	$(call headline,all steps passed)
+
+.PHONY: toolchain
+toolchain: ## Which compiler is used, and whether it is the one that the lints and texts were made with.
+	$(call headline,toolchain: Rust $(RUST))
+	rustc --version
+	if [ "$$(rustc --version | cut -d' ' -f2)" != $(RUST) ]; then
+	    echo 'WARNING: not Rust $(RUST): clippy and compile-fail may find what is no fault of the code.' >&2
+	    echo '         rustup toolchain install $(RUST)' >&2
+	fi
 
 .PHONY: deps
 deps: ## Install from Debian what the tests need and this machine lacks.
@@ -71,8 +89,19 @@ release: ## The release binary for this machine.
 	$(call headline,release: cargo build --release)
 	cargo build --locked --release
 
+.PHONY: test-list
+test-list: deps ## No integration test of cargo's list is left out here.
+	$(call headline,test-list: cargo metadata)
+	known=$$(cargo metadata --locked --no-deps --format-version 1 |
+	    jq -r '.packages[].targets[] | select(.kind == ["test"]) | .name' | sort | xargs)
+	ours=$$(printf '%s\n' compile_fail $(RELEASE_TESTS) | sort | xargs)
+	if [ "$$known" != "$$ours" ]; then
+	    printf 'cargo has the tests %s\nmake runs the tests %s\n' "$$known" "$$ours" >&2
+	    exit 1
+	fi
+
 .PHONY: integration
-integration: release ## The release binary over real sockets.
+integration: test-list release ## The release binary over real sockets.
 	$(call headline,integration: cargo test --release ($(RELEASE_TESTS)))
 	cargo test --locked --release $(addprefix --test ,$(RELEASE_TESTS))
 
@@ -85,7 +114,8 @@ clients: deps release ## curl, Python, Node and PHP through the gateway against 
 deny: ## Licences, bans and sources of all crates; advisories where a database is present.
 	$(call headline,deny: cargo deny)
 	if ! cargo deny --version >/dev/null 2>&1; then
-	    echo 'cargo-deny is not installed: NOT CHECKED'
+	    echo 'WARNING: cargo-deny is not installed: licences, bans, sources and advisories NOT CHECKED' >&2
+	    echo '         cargo install --locked cargo-deny' >&2
 	    exit 0
 	fi
 	cargo deny --locked check bans licenses sources
@@ -93,7 +123,7 @@ deny: ## Licences, bans and sources of all crates; advisories where a database i
 	if compgen -G "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs/*/.git" >/dev/null; then
 	    cargo deny --locked --offline check advisories
 	else
-	    echo 'no advisory database on this machine: advisories NOT CHECKED'
+	    echo 'WARNING: no advisory database on this machine: advisories NOT CHECKED (cargo deny fetch)' >&2
 	fi
 
 .PHONY: deploy-check
@@ -101,13 +131,28 @@ deploy-check: release ## The unit, the manifest and the sample configurations of
 	$(call headline,deploy-check: deploy/verify)
 	deploy/verify $(BINARY)
 
+# The planted bug shows that a target can find one at all; what it finds is removed again.
 .PHONY: fuzz-smoke
-fuzz-smoke: ## Each fuzz target for FUZZ_SECONDS (60); needs nightly and cargo-fuzz.
-	targets=$$(cargo +nightly fuzz list)
-	[ -n "$$targets" ]
-	for target in $$targets; do
+fuzz-smoke: ## Each fuzz target for FUZZ_SECONDS (60), and whether it finds a planted bug; needs nightly and cargo-fuzz.
+	for target in $(FUZZ_TARGETS); do
 	    printf '\n==> fuzz: %s\n' "$$target"
-	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS)
+	    cargo +nightly fuzz run "$$target" -- -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS)
+	    printf '\n==> fuzz: %s with a planted bug, which it must find\n' "$$target"
+	    cargo +nightly fuzz build --features planted-bug "$$target"
+	    found=$$(mktemp -d)
+	    if cargo +nightly fuzz run --features planted-bug "$$target" -- -dict=fuzz/json.dict \
+	        -max_total_time=$(FUZZ_SECONDS) -artifact_prefix="$$found/" >"$$found/log" 2>&1; then
+	        tail -n5 "$$found/log" >&2
+	        echo "fuzz: $$target did not find the planted bug" >&2
+	        exit 1
+	    fi
+	    if ! compgen -G "$$found/crash-*" >/dev/null; then
+	        tail -n20 "$$found/log" >&2
+	        echo "fuzz: $$target failed, but not for an input that it found" >&2
+	        exit 1
+	    fi
+	    echo "found: $$(basename "$$found"/crash-*)"
+	    rm -r "$$found"
 	done
 
 .PHONY: bench
@@ -115,15 +160,14 @@ bench: ## The benchmarks of benches/.
 	$(call headline,bench: cargo bench)
 	cargo bench --locked --bench '*'
 
+# Cases per property, of which CI runs 256.
+CASES ?= 100000
+
 .PHONY: experiments
-experiments: release ## The long experiments, whose figures the documents quote; CI runs small counts of the same code.
-	$(call headline,experiments: cargo test --release experiments::)
-	listed=$$(cargo test --locked --release --test integration -- --list experiments:: | grep -c ': test$$' || true)
-	if [ "$$listed" -eq 0 ]; then
-	    echo 'no experiment is in the tree yet' >&2
-	    exit 1
-	fi
-	EXPERIMENTS=full cargo test --locked --release --test integration -- --nocapture --test-threads=1 experiments::
+experiments: ## The properties with CASES (100000) cases each and half an hour of fuzzing a target; CI runs small counts of the same code.
+	$(call headline,experiments: $(CASES) cases of each property)
+	PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration
+	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo
 demo: ## The double, the gateway, three callers: a tour of what it does.

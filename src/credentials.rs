@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::config::{Config, Pair, Secrets};
+use crate::digest::sha256;
 use crate::ids::CredentialId;
 use crate::limits::NamedLimiter;
 use crate::reject::{Limit, Reject};
@@ -246,17 +247,8 @@ fn millis(duration: Duration) -> u64 {
 
 /// Of both secrets with their lengths, so that no other pair gives the same.
 fn digest(user: &Secret, pass: &Secret) -> [u8; 32] {
-    use aws_lc_rs::digest::{Context, SHA256};
-    let mut context = Context::new(&SHA256);
-    for secret in [user, pass] {
-        context.update(&(secret.expose().len() as u64).to_le_bytes());
-        context.update(secret.expose());
-    }
-    let mut bytes = [0; 32];
-    for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    bytes
+    let lengths = [user, pass].map(|secret| (secret.expose().len() as u64).to_le_bytes());
+    sha256([&lengths[0][..], user.expose(), &lengths[1][..], pass.expose()])
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod digest;
 pub mod gateway;
 pub mod ids;
 pub mod json;

@@ -157,7 +157,7 @@ impl Metrics {
         );
         registry.register(
             "limiter_refusals",
-            "Requests refused by a limit, by its name",
+            "Requests refused by a limit, by its name, or because too much was in progress",
             metrics.limited.clone(),
         );
         registry.register(
@@ -220,14 +220,20 @@ impl Metrics {
         let labels = DurationLabels { service: service.clone(), caller: caller.clone(), outcome };
         self.durations.get_or_create(&labels).observe(seconds(record.total_us));
         self.requests.get_or_create(&RequestLabels { service, caller, outcome, code }).inc();
-        if let Some(Reject::RateLimited(exceeded)) = record.reject {
-            self.limited.get_or_create(&LimitLabels { reason: exceeded.limit.name() }).inc();
+        let reason = match record.reject {
+            Some(Reject::RateLimited(exceeded)) => Some(exceeded.limit.name()),
+            Some(Reject::Overloaded) => Some("overloaded"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.limited.get_or_create(&LimitLabels { reason }).inc();
         }
-        if let Some(endpoint) = record.endpoint.filter(|_| record.upstream.attempts > 0)
-            && let Some(endpoint) = config.endpoints.get(usize::from(endpoint.0))
+        // Of an exchange that was dropped half-way no duration is known.
+        let spent = record.step_us.get(Step::Forward as usize).copied().filter(|spent| *spent > 0);
+        if let Some(spent) = spent.filter(|_| record.upstream.attempts > 0)
+            && let Some(endpoint) = record.endpoint.and_then(|id| config.endpoints.get(usize::from(id.0)))
         {
             let labels = UpstreamLabels { endpoint: endpoint.name.to_string() };
-            let spent = record.step_us.get(Step::Forward as usize).copied().unwrap_or_default();
             self.upstream.get_or_create(&labels).observe(seconds(u64::from(spent)));
         }
     }

@@ -232,6 +232,74 @@ fn an_anonymous_caller_is_accepted_on_loopback_only_and_warned_of() {
 }
 
 #[test]
+fn certificates_that_cannot_be_used_are_found_at_their_line() {
+    let deployment = Deployment::new();
+    let issued = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+    let (one, other) = (issued("a.example.com"), issued("b.example.com"));
+    for (name, contents) in [
+        ("cert", one.cert.pem()),
+        ("key", one.signing_key.serialize_pem()),
+        ("other_key", other.signing_key.serialize_pem()),
+        ("nothing", "no PEM\n".to_owned()),
+    ] {
+        deployment.secret(name, contents.as_bytes());
+    }
+    for (lines, key) in [
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/key\" }", None),
+        ("upstream.roots = { file = \"secrets/cert\" }", None),
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/other_key\" }", Some("data.tls.key")),
+        ("data.tls = { cert = \"secrets/cert\", key = \"secrets/nothing\" }", Some("data.tls.key")),
+        ("data.tls = { cert = \"secrets/nothing\", key = \"secrets/key\" }", Some("data.tls.cert")),
+        ("upstream.roots = { file = \"secrets/nothing\" }", Some("upstream.roots")),
+    ] {
+        let loaded = load(&deployment.source(&format!("{lines}\n{}", shipped("minimal.toml"))));
+        let found = loaded.err().map(|faults| {
+            assert_eq!(faults.len(), 1, "{lines}: {faults}");
+            let fault = faults.iter().next().expect("a fault");
+            assert_eq!(fault.line(), Some(1), "{lines}");
+            fault.problem().split(':').next().expect("a key").to_owned()
+        });
+        assert_eq!(found.as_deref(), key, "{lines}");
+    }
+}
+
+#[test]
+fn what_is_unwise_together_is_a_warning_at_its_line() {
+    let deployment = Deployment::new();
+    let caller = "max_body = \"1MiB\"\nrate = {";
+    let endpoint = "deadline = \"5s\"\npath = ";
+    let other = "pass = { file = \"/run/secrets/veratad_user\" }";
+    let filter = "log.filter = \"info,hyper=debug,dcams_gateway::ops=trace\"\n[audit]";
+    for (from, to, said) in [
+        ("rate = {", caller, "callers.kyc-api.max_body: may hold 1048576 bytes, less than"),
+        (
+            "[audit]",
+            "data.caller_share = \"1%\"\n[audit]",
+            "callers.kyc-api: may hold 1342177 bytes, less than",
+        ),
+        ("path = ", endpoint, "endpoints.storage.deadline: connecting (upstream.connect_timeout) may take"),
+        ("[audit]", "upstream.connect_timeout = \"30s\"\n[audit]", "upstream.connect_timeout: connecting"),
+        (
+            "pass = { file = \"/run/secrets/veratad_pass\" }",
+            other,
+            "credentials.production.pass: is read from",
+        ),
+        ("[audit]", filter, "log.filter: names a module that has no events"),
+    ] {
+        let text = shipped("minimal.toml");
+        assert!(text.contains(from), "{from}");
+        let loaded = load(&deployment.source(&text.replacen(from, to, 1)));
+        let warnings = loaded.unwrap_or_else(|faults| panic!("{faults}")).warnings;
+        let problems: Vec<_> =
+            warnings.iter().map(|warning| (warning.line().is_some(), warning.problem())).collect();
+        assert!(
+            matches!(problems.as_slice(), [(true, problem)] if problem.starts_with(said)),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn plain_http_needs_its_opt_in_and_warns() {
     let deployment = Deployment::new();
     let text = shipped("minimal.toml").replace("https://dcams.app/", "http://127.0.0.1:8080/");
@@ -262,6 +330,45 @@ fn overrides_take_precedence_command_line_over_environment_over_file() {
 }
 
 #[test]
+fn a_variable_that_was_probably_meant_to_set_a_key_is_told_of() {
+    let deployment = Deployment::new();
+    let told = |name: &str| {
+        let mut source = deployment.source(&shipped("minimal.toml"));
+        source.environment.insert(name.to_owned(), CANARY.to_owned());
+        match load(&source) {
+            Ok(loaded) => (true, loaded.warnings.to_string()),
+            Err(faults) => (false, faults.to_string()),
+        }
+    };
+    for (name, accepted) in [
+        ("DCAMS_GATEWAY_UPSTREAM_DEADLINE", true),
+        ("dcams_gateway_upstream_deadline", true),
+        ("DCAMS_GATEWAYUPSTREAM__DEADLINE", false),
+        ("dcams_gateway__upstream__deadline", false),
+        ("Dcams_Gateway__Upstream__Deadline", false),
+    ] {
+        let (loaded, report) = told(name);
+        assert_eq!(loaded, accepted, "{name}: {report}");
+        assert!(report.contains(name) && !report.contains(CANARY), "{report}");
+    }
+    for name in ["DCAMS_GATEWAY_SERVICE_HOST", "DCAMS_GATEWAY_PORT_3226_TCP", "DCAMS_URL"] {
+        let (loaded, report) = told(name);
+        assert!(loaded && !report.contains(name), "{report}");
+    }
+}
+
+#[test]
+fn a_key_that_is_set_twice_on_the_command_line_is_refused() {
+    let deployment = Deployment::new();
+    let mut source = deployment.source(&shipped("minimal.toml"));
+    source.overrides = vec![("log.filter".to_owned(), "info".to_owned())];
+    assert!(load(&source).is_ok());
+    source.overrides.push(("log.\"filter\"".to_owned(), "debug".to_owned()));
+    let Err(faults) = load(&source) else { panic!("accepted") };
+    assert!(faults.to_string().contains("a key is set twice on the command line"), "{faults}");
+}
+
+#[test]
 fn overrides_reach_every_kind_of_key_and_match_names_in_any_case() {
     let deployment = Deployment::new();
     let mut source = deployment.source(&shipped("gateway.toml"));
@@ -279,7 +386,7 @@ fn overrides_reach_every_kind_of_key_and_match_names_in_any_case() {
     ] {
         source.environment.insert(format!("DCAMS_GATEWAY__{name}"), value.to_owned());
     }
-    source.environment.insert("DCAMS_GATEWAY_OTHER".to_owned(), "passed over".to_owned());
+    source.environment.insert("OTHER".to_owned(), "passed over".to_owned());
     let config = load(&source).unwrap_or_else(|faults| panic!("{faults}")).config;
     assert_eq!(config.upstream.http, dcams_gateway::config::HttpVersion::Http2);
     assert_eq!(config.ops.listen, None);

@@ -298,23 +298,16 @@ fn members<'a>(schema: &'a Schema, facts: &Facts) -> List<&'a str> {
 fn documents<'a>(schema: &'a Schema, facts: &Facts) -> Option<List<DocumentLine<'a>>> {
     let line = |document: &crate::schema::DocumentFacts| {
         let member = schema.members().get(usize::from(document.member))?;
-        Some(DocumentLine { member, bytes: document.decoded_bytes, media: document.media.map(media) })
+        Some(DocumentLine {
+            member,
+            bytes: document.decoded_bytes,
+            media: document.media.map(MediaType::name),
+        })
     };
     (facts.document_count > 0).then(|| List {
         total: facts.document_count,
         shown: facts.documents.iter().flatten().filter_map(line).collect(),
     })
-}
-
-fn media(media: MediaType) -> &'static str {
-    match media {
-        MediaType::Jpeg => "image/jpeg",
-        MediaType::Png => "image/png",
-        MediaType::Webp => "image/webp",
-        MediaType::Tiff => "image/tiff",
-        MediaType::Heic => "image/heic",
-        MediaType::Pdf => "application/pdf",
-    }
 }
 
 fn fingerprints<'a>(config: &'a Config, record: &AuditRecord) -> Option<Fingerprints<'a>> {

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::hmac;
 
+use crate::digest::first;
 use crate::json::Text;
 use crate::schema::Normalise;
 use crate::secret::Secret;
@@ -59,12 +60,7 @@ impl Fingerprinter {
                 Normalise::Reference => context.update(character.encode_utf8(&mut buffer).as_bytes()),
             }
         }
-        let tag = context.sign();
-        let mut short = [0; 16];
-        for (to, from) in short.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
-        }
-        short
+        first(context.sign().as_ref())
     }
 }
 

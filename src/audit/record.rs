@@ -199,7 +199,7 @@ pub enum ErrorClass {
 /// What is known of the exchange with the upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamFacts {
-    /// How often the request was begun on a connection.
+    /// How often the request was tried, connecting included.
     pub attempts: u8,
     /// The status of the answer.
     pub status: Option<u16>,

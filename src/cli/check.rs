@@ -1,12 +1,15 @@
 //! `check`: is everything in order before it is started?
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
-use super::{Configured, Exit, config_source, print, tell};
+use super::{Configured, Exit, config_source, print, process, tell};
 use crate::config::{Config, Listen};
 use crate::reject::Reject;
+use crate::server;
 use crate::tls;
 use crate::upstream::{Connector, probe};
 
@@ -20,12 +23,15 @@ pub(super) struct Check {
 }
 
 pub(super) fn check(check: &Check) -> Exit {
+    // Before a secret is read.
+    process::keep_memory_private();
     let (loaded, _secrets) = match config_source::load(&check.configured) {
         Ok(read) => read,
         Err(exit) => return exit,
     };
     let config = loaded.config;
     let mut report = summary(&config);
+    warn_of_descriptors(&config);
     let verdict = if check.offline { Exit::Ok } else { online(&config, &mut report) };
     let printed = print(&report);
     if printed == Exit::Ok { verdict } else { printed }
@@ -50,24 +56,66 @@ fn summary(config: &Config) -> String {
     text
 }
 
+/// Open at once without a connection: the runtime's own, the audit file, probes of the ops listener.
+const OTHER_DESCRIPTORS: usize = 256;
+
+/// What all connections together need, each forward counted twice: a connection that is being replaced is not
+/// closed at once.
+fn descriptors(config: &Config) -> u64 {
+    let upstream = config.data.max_requests.saturating_mul(2);
+    let all = config.data.max_connections.saturating_add(upstream).saturating_add(OTHER_DESCRIPTORS);
+    u64::try_from(all).unwrap_or(u64::MAX)
+}
+
+fn warn_of_descriptors(config: &Config) {
+    let needed = descriptors(config);
+    if let Some(limit) = process::raise_descriptor_limit().filter(|limit| *limit < needed) {
+        tell(&format!(
+            "warning: up to {needed} descriptors are needed and {limit} are allowed here: raise the limit \
+             (ulimit -Hn, LimitNOFILE=), or lower data.max_connections and data.max_requests"
+        ));
+    }
+}
+
 /// Tries what `run` would open, and whether each upstream shows a certificate that holds. No request
 /// is sent.
 fn online(config: &Config, report: &mut String) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return Exit::Io };
+    let listeners = runtime.block_on(async { listeners(config) });
+    let upstreams = upstreams(config, &runtime, report);
+    if listeners == Exit::Ok { upstreams } else { listeners }
+}
+
+fn listeners(config: &Config) -> Exit {
     let mut verdict = Exit::Ok;
-    for listen in &config.data.listen {
-        if let Listen::Tcp(address) = listen
-            && let Err(error) = std::net::TcpListener::bind(address)
-        {
-            tell(&format!("listener {address}: {error}"));
-            verdict = Exit::Io;
+    let ops = config.ops.listen.map(Listen::Tcp);
+    for address in config.data.listen.iter().chain(&ops) {
+        if let Err(error) = server::try_address(address) {
+            let shown = match address {
+                Listen::Tcp(address) => address.to_string(),
+                Listen::Unix(path) => format!("unix:{}", path.display()),
+            };
+            verdict = match error.kind() {
+                ErrorKind::AddrInUse => {
+                    tell(&format!("listener {shown}: in use: is a gateway running?"));
+                    Exit::Io
+                }
+                ErrorKind::PermissionDenied => {
+                    tell(&format!("listener {shown}: {error}"));
+                    Exit::Permission
+                }
+                _ => {
+                    tell(&format!("listener {shown}: {error}"));
+                    Exit::Io
+                }
+            };
         }
     }
-    if let Some(files) = &config.data.tls
-        && let Err(fault) = tls::certified_key(&files.cert, &files.key)
-    {
-        tell(&format!("data.tls: {fault}"));
-        verdict = Exit::Config;
-    }
+    verdict
+}
+
+fn upstreams(config: &Config, runtime: &Runtime, report: &mut String) -> Exit {
     let client = match tls::client(&config.upstream.roots, config.upstream.http) {
         Ok(client) => client,
         Err(fault) => {
@@ -75,16 +123,16 @@ fn online(config: &Config, report: &mut String) -> Exit {
             return Exit::Config;
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else { return Exit::Io };
     let connector =
         Connector::new(Arc::clone(&client), config.upstream.http, config.upstream.connect_timeout);
+    let mut verdict = Exit::Ok;
     for endpoint in &config.endpoints {
         let authority = &endpoint.url.authority;
         match runtime.block_on(probe(&connector, &endpoint.url)) {
-            Ok(()) => {
-                report.push_str(&format!("upstream ok: {authority} (certificate verified, nothing sent)\n"))
+            Ok(()) if endpoint.url.tls => {
+                report.push_str(&format!("upstream ok: {authority} (certificate verified, nothing sent)\n"));
             }
+            Ok(()) => report.push_str(&format!("upstream ok: {authority} (plain HTTP, nothing sent)\n")),
             Err(Reject::UpstreamTls) => {
                 tell(&format!("upstream {authority}: its certificate does not hold for upstream.roots"));
                 verdict = Exit::UpstreamUnavailable;
@@ -96,4 +144,49 @@ fn online(config: &Config, report: &mut String) -> Exit {
         }
     }
     verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::{Source, load};
+
+    fn config(data: &str, ops: &str) -> Config {
+        let set = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let overrides = vec![set("data.listen", data), set("ops.listen", ops)];
+        let source = Source { path: "config/minimal.toml".into(), overrides, ..Source::default() };
+        load(&source).unwrap_or_else(|faults| panic!("{faults}")).config
+    }
+
+    fn judged(data: &str, ops: &str) -> Exit {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { listeners(&config(data, ops)) })
+    }
+
+    #[test]
+    fn every_listener_is_tried_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let unix = |name: &str| format!("[\"unix:{}/{name}\"]", folder.path().display());
+        assert_eq!(judged("[\"127.0.0.1:0\"]", "127.0.0.1:0"), Exit::Ok);
+        assert_eq!(judged(&unix("made/free.sock"), "off"), Exit::Ok);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = busy.local_addr().unwrap().to_string();
+        assert_eq!(judged(&format!("[{address:?}]"), "off"), Exit::Io);
+        assert_eq!(judged("[\"127.0.0.1:0\"]", &address), Exit::Io);
+
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("busy.sock")).unwrap();
+        assert_eq!(judged(&unix("busy.sock"), "off"), Exit::Io);
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(judged(&unix("free.sock"), "off"), Exit::Permission);
+    }
+
+    #[test]
+    fn each_connection_and_forward_counts_among_the_descriptors() {
+        assert_eq!(descriptors(&config("[\"127.0.0.1:0\"]", "off")), 1024 + 2 * 512 + 256);
+    }
 }

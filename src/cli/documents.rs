@@ -24,7 +24,7 @@ pub(super) fn schema(command: &Schema) -> Exit {
                 let names = services.keys().filter_map(|name| name.strip_suffix(".schema.json"));
                 let names: Vec<&str> = names.collect();
                 tell(&format!("no schema of that name: try config, openapi, audit, {}", names.join(", ")));
-                Exit::Negative
+                Exit::Usage
             }
         },
     }

@@ -26,7 +26,7 @@ pub(super) struct Health {
 pub(super) fn health(health: &Health) -> Exit {
     let Some(authority) = health.url.authority().filter(|_| health.url.scheme_str() == Some("http")) else {
         tell("--url: expected http://HOST:PORT/readyz");
-        return Exit::Negative;
+        return Exit::Usage;
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Exit::Io };

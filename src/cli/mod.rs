@@ -134,7 +134,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let ended = match cli.command {
+    ended(cli.command).into()
+}
+
+fn ended(command: Command) -> Exit {
+    match command {
         Command::Run(configured) => run::run(&configured),
         Command::Check(check) => check::check(&check),
         Command::Demo(demo) => demo::demo(&demo),
@@ -145,8 +149,7 @@ pub fn main() -> ExitCode {
         Command::Version => print(&format!("dcams-gateway {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => completions(shell),
         Command::Man => manual(),
-    };
-    ended.into()
+    }
 }
 
 /// Without the words that stand where none belongs: one of them may be a key that was pasted there.
@@ -197,5 +200,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_line_that_only_the_command_can_judge_ends_as_one_that_is_not_understood() {
+        for line in [
+            &["health", "--url", "https://127.0.0.1:3227/readyz"][..],
+            &["health", "--url", "/readyz"],
+            &["simulate", "--log", "a=b=c"],
+            &["schema", "getstatus"],
+            &["check", "--set", "log.filter"],
+        ] {
+            let cli = Cli::try_parse_from([&["dcams-gateway"], line].concat()).ok().unwrap();
+            assert_eq!(ended(cli.command), Exit::Usage, "{line:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What does the process promise about itself before it serves?
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{ParseError, filter_fn};
@@ -30,6 +30,16 @@ pub(super) fn keep_memory_private() {
         || set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err()
     {
         tracing::warn!("core dumps could not be switched off");
+    }
+}
+
+/// Lets this process have as many descriptors as it may ever have, and says how many (`None`: no limit): the
+/// limit that is in force at first is often 1024.
+pub(super) fn raise_descriptor_limit() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(_) => current,
     }
 }
 
@@ -89,6 +99,16 @@ mod tests {
             log_to_stderr(&log).unwrap();
         }
         panic!("{}", QUOTED);
+    }
+
+    #[test]
+    fn the_descriptor_limit_is_raised_to_the_most_that_is_allowed() {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        // One less: other tests run in this process.
+        let lower = maximum.map_or(1 << 16, |most| most - 1);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(lower), maximum }).unwrap();
+        assert_eq!(raise_descriptor_limit(), maximum);
+        assert_eq!(getrlimit(Resource::Nofile).current, maximum);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::server::{self, Drained, Running};
 
 pub(super) fn run(configured: &Configured) -> Exit {
     process::keep_memory_private();
+    // How many there are is check's to tell.
+    let _ = process::raise_descriptor_limit();
     let (loaded, secrets) = match config_source::load(configured) {
         Ok(read) => read,
         Err(exit) => return exit,

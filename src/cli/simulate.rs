@@ -63,7 +63,7 @@ pub(super) fn simulate(command: Simulate) -> Exit {
     let log = Log { filter: command.log.clone().into(), format: LogFormat::Text };
     if process::log_to_stderr(&log).is_err() {
         tell("--log is not a filter: expected for example info");
-        return Exit::Negative;
+        return Exit::Usage;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Exit::Io };

@@ -20,7 +20,8 @@ impl Text for Listen {
             return match usable {
                 true => Ok(Self::Unix(path.into())),
                 false => Err(Wrong::new("is not an absolute path of at most 107 bytes")
-                    .remedy("write it as \"unix:/run/dcams-gateway/data.sock\"")),
+                    .remedy("write it as \"unix:/run/dcams-gateway/data.sock\"")
+                    .concealed_if(may_carry_secret(path))),
             };
         }
         socket_address(text).map(Self::Tcp)
@@ -59,7 +60,7 @@ fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
             Wrong::new("names a host where an IP address is needed")
         }
         None if text.parse::<IpAddr>().is_ok() => Wrong::new("has no port"),
-        _ => Wrong::new("is not an address"),
+        _ => Wrong::new("is not an address").concealed_if(may_carry_secret(text)),
     })
 }
 
@@ -73,7 +74,7 @@ impl Text for Host {
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
         match is_host(text) {
             true => Ok(Self(text.to_ascii_lowercase())),
-            false => Err(Wrong::new("is not a host")),
+            false => Err(Wrong::new("is not a host").concealed_if(may_carry_secret(text))),
         }
     }
 
@@ -91,7 +92,8 @@ impl Text for UrlPath {
     const PATTERN: &str = "^(/[A-Za-z0-9._~-]*)+$";
 
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
-        is_path(text).then(|| Self(text.to_owned())).ok_or_else(|| Wrong::new("is not a usable path"))
+        let wrong = || Wrong::new("is not a usable path").concealed_if(may_carry_secret(text));
+        is_path(text).then(|| Self(text.to_owned())).ok_or_else(wrong)
     }
 
     fn canonical(&self) -> String {
@@ -106,16 +108,24 @@ impl Text for UpstreamUrl {
         "^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[A-Za-z0-9._~-]*)*$";
 
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| Wrong::new("has no scheme"))?;
+        Self::split(text).map_err(|wrong| wrong.concealed_if(may_carry_secret(text)))
+    }
+
+    fn canonical(&self) -> String {
+        format!("{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.path)
+    }
+}
+
+impl UpstreamUrl {
+    fn split(text: &str) -> Result<Self, Wrong> {
         if text.contains('@') {
-            // What stands before the @ is a password more often than not.
             return Err(Wrong::new("carries user information")
-                .remedy("credentials belong into [credentials.NAME], by reference")
-                .concealed());
+                .remedy("credentials belong into [credentials.NAME], by reference"));
         }
         if text.contains(['?', '#']) {
-            return Err(Wrong::new("has a query or a fragment").concealed());
+            return Err(Wrong::new("has a query or a fragment"));
         }
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| Wrong::new("has no scheme"))?;
         let tls = match scheme {
             "https" => true,
             "http" => false,
@@ -142,10 +152,16 @@ impl Text for UpstreamUrl {
             authority: authority.into(),
         })
     }
+}
 
-    fn canonical(&self) -> String {
-        format!("{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.path)
-    }
+/// Whether a text that is no address has a part in which secrets are often written: a user's password, a query,
+/// or nothing that an address has. It need not be well-formed.
+fn may_carry_secret(text: &str) -> bool {
+    let after_colons = text.split(':').skip(1).filter_map(|part| part.chars().next());
+    // After a colon of an address come digits, a path or another colon.
+    let password = after_colons.into_iter().any(|first| !first.is_ascii_digit() && !"/]".contains(first));
+    let word = !text.contains(['.', ':', '/']);
+    password || word || text.contains(['@', '?', '#', '%', '=', '&', '\\']) || text.contains(char::is_control)
 }
 
 /// Whether `url`'s host is this machine: the name `localhost`, or a loopback address.

@@ -2,6 +2,8 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use crate::digest::first;
+
 /// Sums up what is effective: every key with its value or default, in the order of its declaration.
 /// How a value was spelled (`"1m"` or `"60s"`), where it was written and comments make no difference.
 pub(super) struct Canonical {
@@ -25,10 +27,6 @@ impl Canonical {
     }
 
     pub(super) fn finish(self) -> [u8; 32] {
-        let mut digest = [0; 32];
-        for (to, from) in digest.iter_mut().zip(self.context.finish().as_ref()) {
-            *to = *from;
-        }
-        digest
+        first(self.context.finish().as_ref())
     }
 }

@@ -4,7 +4,7 @@
 //! match whatever their case and whether `-`, `_` or `.` stands in them, because a variable can hold
 //! neither: `DCAMS_GATEWAY__CALLERS__KYC_API__MAX_REQUESTS=8` is the caller `kyc-api`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::findings::Findings;
@@ -14,17 +14,20 @@ use super::tree::{Entry, Kind, Node, Place, parse, parse_value};
 /// What the names of overriding variables begin with.
 pub const PREFIX: &str = "DCAMS_GATEWAY__";
 
+/// What belongs to the gateway begins with this, in any case.
+const NAME: &str = "DCAMS_GATEWAY";
+
 /// More levels than any key has.
 const DEEPEST: usize = 8;
 
-/// The variables of this process that override the configuration.
+/// The variables of this process that override the configuration, and those that were probably meant to.
 ///
 /// What is not UTF-8 in one becomes U+FFFD, so that it is judged like any other value and not passed over.
 #[must_use]
 pub fn process_overrides() -> BTreeMap<String, String> {
     let variables = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
-    variables.filter(|(name, _)| name.starts_with(PREFIX)).collect()
+    variables.filter(|(name, _)| is_ours(name)).collect()
 }
 
 /// Puts `environment`, and then `arguments`, over what the file says.
@@ -34,9 +37,13 @@ pub(super) fn overlay(
     arguments: &[(String, String)],
     findings: &mut Findings,
 ) {
+    let mut seen = BTreeSet::new();
     for (name, value) in environment {
-        let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let place = Place::Variable(name.as_str().into());
+        let Some(path) = name.strip_prefix(PREFIX) else {
+            judge_other(root, name, &place, findings);
+            continue;
+        };
         let path: Vec<_> = path.split("__").map(str::to_ascii_lowercase).collect();
         if path.iter().any(String::is_empty) || path.len() > DEEPEST {
             let remedy = "write it as DCAMS_GATEWAY__TABLE__KEY, such as DCAMS_GATEWAY__UPSTREAM__DEADLINE";
@@ -47,6 +54,11 @@ pub(super) fn overlay(
     }
     for (key, value) in arguments {
         match key_path(key) {
+            Some(path) if !seen.insert(path.iter().map(|part| fold(part)).collect::<Vec<_>>()) => {
+                let place = Place::Argument(key.as_str().into());
+                let remedy = "keep one of the two: which one counts would be a guess";
+                findings.error("", &place, "a key is set twice on the command line", remedy);
+            }
             Some(path) => put(root, &path, value, &Place::Argument(key.as_str().into()), findings),
             None => {
                 let place = Place::Argument(Arc::from("an override"));
@@ -54,6 +66,36 @@ pub(super) fn overlay(
                 findings.error("", &place, "an override does not name a key", remedy);
             }
         }
+    }
+}
+
+/// Whether a variable goes by the gateway's name.
+fn is_ours(name: &str) -> bool {
+    name.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME))
+}
+
+/// A variable that was probably meant to override a key is not passed over in silence.
+fn judge_other(root: &Node, name: &str, place: &Place, findings: &mut Findings) {
+    let rest = name.get(NAME.len()..).unwrap_or_default();
+    // Kubernetes sets these for a Service of the gateway's name.
+    let of_service = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"].iter().any(|start| rest.starts_with(start));
+    if !is_ours(name) || of_service || mentions(root, name) {
+        return;
+    }
+    let remedy = "write it in capitals, with two underscores between the parts, such as DCAMS_GATEWAY__UPSTREAM__DEADLINE";
+    if rest.contains("__") {
+        findings.error("", place, "an environment variable sets nothing as it is written", remedy);
+    } else {
+        findings.warn(place, "an environment variable goes by the gateway's name and sets nothing", remedy);
+    }
+}
+
+/// Whether some value is `text`: the variable of a secret may have any name.
+fn mentions(node: &Node, text: &str) -> bool {
+    match &node.kind {
+        Kind::List(items) => items.iter().any(|item| mentions(item, text)),
+        Kind::Table(entries) => entries.iter().any(|entry| mentions(&entry.node, text)),
+        _ => node.text() == Some(text),
     }
 }
 

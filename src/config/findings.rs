@@ -38,6 +38,11 @@ impl Findings {
         self.add(Severity::Error, key, place, problem, remedy);
     }
 
+    /// The configuration is accepted, but the operator should know of `place`.
+    pub(super) fn warn(&mut self, place: &Place, problem: &str, remedy: &str) {
+        self.add(Severity::Warning, "", place, problem, remedy);
+    }
+
     /// As [`Self::error`], for a value that was read.
     pub(super) fn error_at(&mut self, spot: &Spot, problem: &str, remedy: &str) {
         self.add(Severity::Error, &spot.key, &spot.place, problem, remedy);
@@ -58,10 +63,22 @@ impl Findings {
         }
     }
 
+    /// Keeps what stands at `place` out of what is shown.
+    pub(super) fn conceal_at(&mut self, place: &Place) {
+        if let Place::File(span) = place {
+            self.file.conceal(span.clone());
+        }
+    }
+
     /// Whether anything refuses the configuration so far.
     pub(super) fn refused(&self) -> bool {
         let found = self.found.iter().map(|found| found.severity);
         found.chain(self.ready.iter().map(Fault::severity)).any(|severity| severity == Severity::Error)
+    }
+
+    /// What the reports call the configuration file: its path.
+    pub(super) fn file_name(&self) -> &str {
+        self.file.name()
     }
 
     /// Where `place` stands, without secrets, for a fault that is made later.

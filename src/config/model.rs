@@ -57,7 +57,8 @@ pub struct Data {
     pub caller_share_bytes: u64,
     /// How long a body waits for a full budget before 503 `overloaded`.
     pub budget_wait: Duration,
-    /// A body slower than this, averaged since its first byte and after `min_body_rate_grace`, is 408.
+    /// A body slower than this, averaged since its request head and after `min_body_rate_grace`, is 408;
+    /// 0: none is.
     pub min_body_rate_bytes_per_s: u64,
     /// How long a body may be slower than the minimum rate.
     pub min_body_rate_grace: Duration,
@@ -67,7 +68,8 @@ pub struct Data {
     pub header_timeout: Duration,
     /// From the head to the last byte of the body.
     pub body_timeout: Duration,
-    /// A kept-alive connection without a request is closed after this.
+    /// A kept-alive connection without a request, or whose caller reads nothing of an answer, is closed after
+    /// this.
     pub idle_timeout: Duration,
     /// Open connections in total.
     pub max_connections: usize,
@@ -77,7 +79,7 @@ pub struct Data {
     pub max_requests: usize,
     /// Largest request head, bytes.
     pub max_head_bytes: usize,
-    /// `Host` values (without port, lower case) accepted on loopback TCP listeners.
+    /// `Host` values (without port, lower case) accepted on loopback TCP listeners, of the operators too.
     pub hosts: Box<[Box<str>]>,
     /// How long SIGTERM waits for requests in flight.
     pub drain_timeout: Duration,
@@ -116,7 +118,7 @@ pub struct Audit {
     pub fingerprint_key: SecretRef,
     /// Name of that key in the records, 1 to 32 of `[a-z0-9-]`.
     pub fingerprint_key_id: Box<str>,
-    /// At which rate refusals of strangers (401) are recorded; the rest is counted.
+    /// At which rate is recorded what nobody identified as a caller sent; the rest is counted.
     pub stranger_rate: Rate,
 }
 
@@ -156,7 +158,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// Idle upstream connections are closed after this.
     pub idle_timeout: Duration,
-    /// Idle connections kept per caller.
+    /// Idle connections that each worker keeps per caller and endpoint.
     pub max_idle_per_caller: usize,
     /// Largest answer, bytes.
     pub answer_limit_bytes: u64,
@@ -194,7 +196,8 @@ pub struct Endpoint {
     pub url: UpstreamUrl,
     /// The top-level body member that names the service; `None`: the endpoint has exactly one service.
     pub service_member: Option<Box<str>>,
-    /// From the start of the forward to the last byte of the answer.
+    /// From the start of the forward to the last byte of the answer; a write that was begun is seen through for
+    /// up to twice as long.
     pub deadline: Duration,
     /// The services of this endpoint.
     pub services: Box<[ServiceId]>,

@@ -32,7 +32,7 @@ impl Text for Name {
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
         match is_name(text) {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a usable name")),
+            false => Err(Wrong::new("is not a usable name").concealed()),
         }
     }
 
@@ -70,7 +70,7 @@ impl Text for Member {
         }
         match is_name(text) && !text.contains('.') {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a usable member name")),
+            false => Err(Wrong::new("is not a usable member name").concealed()),
         }
     }
 
@@ -87,7 +87,7 @@ impl Text for FileName {
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         match plain && (1..=128).contains(&text.len()) && !text.starts_with('.') {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a plain file name")),
+            false => Err(Wrong::new("is not a plain file name").concealed()),
         }
     }
 
@@ -98,12 +98,15 @@ impl Text for FileName {
 
 impl Text for FilePath {
     const FORM: &str = "the path of a file, relative to the folder of this file, or absolute";
-    const PATTERN: &str = "^[^\\u0000]{1,4095}$";
+    const PATTERN: &str = "^[^\\u0000-\\u001f\\u007f]{1,4095}$";
 
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
-        match (1..=4095).contains(&text.len()) && !text.contains('\0') {
+        if text.contains("-----BEGIN") {
+            return Err(Wrong::new("is the contents of a file where its path is needed").concealed());
+        }
+        match (1..=4095).contains(&text.len()) && !text.contains(char::is_control) {
             true => Ok(Self(PathBuf::from(text))),
-            false => Err(Wrong::new("is not a usable path")),
+            false => Err(Wrong::new("is not a usable path").concealed()),
         }
     }
 
@@ -117,15 +120,40 @@ impl Text for Filter {
     const PATTERN: &str = "^.{1,1024}$";
 
     fn parse(text: &str, _limits: Limits) -> Result<Self, Wrong> {
+        // A word alone is a module to `EnvFilter`: a misspelt level would let nothing through.
+        let words = text.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', '{', '}', ']']));
+        for word in words {
+            if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)) {
+                continue;
+            }
+            let wrong = Wrong::new("has a word that is no level");
+            return Err(match nearest(word, LEVELS.into_iter()) {
+                Some(level) => wrong.remedy(format!("did you mean `{level}`?")),
+                None => wrong.concealed(),
+            });
+        }
         let known = tracing_subscriber::EnvFilter::builder().parse(text).is_ok();
         match known && (1..=1024).contains(&text.len()) {
             true => Ok(Self(text.to_owned())),
-            false => Err(Wrong::new("is not a log filter")),
+            false => Err(Wrong::new("is not a log filter").concealed()),
         }
     }
 
     fn canonical(&self) -> String {
         self.0.clone()
+    }
+}
+
+/// What a filter may say of all modules.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+impl Filter {
+    /// Whether it names a module of something else than the gateway.
+    pub(super) fn names_others(&self) -> bool {
+        let targets =
+            self.0.split(',').filter_map(|part| part.split_once('=')).map(|(target, _)| target.trim());
+        let mut modules = targets.filter_map(|target| target.split(['[', '{']).next());
+        modules.any(|module| !module.is_empty() && module.split("::").next() != Some("dcams_gateway"))
     }
 }
 
@@ -158,9 +186,10 @@ choice!(HttpVersion, "`1.1` or `2`", "^(1\\.1|2)$", "1.1" => Http1, "2" => Http2
 choice!(LogFormat, "`json` or `text`", "^(json|text)$", "json" => Json, "text" => Text);
 
 pub(super) fn not_one_of(text: &str, words: &[&str]) -> Wrong {
-    let remedy = match nearest(text, words.iter().copied()) {
-        Some(word) => format!("did you mean `{word}`?"),
-        None => format!("the choices are {}", listed(words)),
-    };
-    Wrong::new("is none of the choices").remedy(remedy)
+    let wrong = Wrong::new("is none of the choices");
+    match nearest(text, words.iter().copied()) {
+        Some(word) => wrong.remedy(format!("did you mean `{word}`?")),
+        // What resembles no choice may be a secret that slipped here.
+        None => wrong.remedy(format!("the choices are {}", listed(words))).concealed(),
+    }
 }

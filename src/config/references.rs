@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use super::canonical::Canonical;
 use super::findings::Findings;
 use super::model::{AuditOutput, Roots, SecretRef};
-use super::reader::{Limits, Open, Written, join};
+use super::reader::{Limits, Open, Written, join, nearest};
 use super::text::{Text, Wrong};
 use super::tree::{Kind, Node};
 use super::written::{FileTable, SecretTable};
@@ -168,7 +168,7 @@ impl Written for Roots {
         match node.text() {
             Some("native") => Some(Self::Native),
             Some("webpki") => Some(Self::Webpki),
-            _ => file(node, key, "`native`, `webpki`", findings).map(Self::File),
+            _ => file(node, key, &["native", "webpki"], findings).map(Self::File),
         }
     }
 
@@ -190,7 +190,7 @@ impl Written for AuditOutput {
     fn read(node: &Node, key: &str, _limits: Limits, findings: &mut Findings) -> Option<Self> {
         match node.text() {
             Some("stdout") => Some(Self::Stdout),
-            _ => file(node, key, "`stdout`", findings).map(Self::File),
+            _ => file(node, key, &["stdout"], findings).map(Self::File),
         }
     }
 
@@ -208,14 +208,15 @@ impl Written for AuditOutput {
 }
 
 /// `{ file = "…" }`, where `words` were the other choices.
-fn file(node: &Node, key: &str, words: &str, findings: &mut Findings) -> Option<PathBuf> {
+fn file(node: &Node, key: &str, words: &[&str], findings: &mut Findings) -> Option<PathBuf> {
     if !matches!(node.kind, Kind::Table(_)) {
-        findings.error(
-            key,
-            &node.place,
-            "is none of the choices",
-            &format!("write {words} or {{ file = \"…\" }}"),
-        );
+        let near = node.text().and_then(|text| nearest(text, words.iter().copied()));
+        if near.is_none() && matches!(node.kind, Kind::Text(_) | Kind::List(_)) {
+            findings.conceal(node);
+        }
+        let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        let remedy = format!("write {} or {{ file = \"…\" }}", words.join(", "));
+        findings.error(key, &node.place, "is none of the choices", &remedy);
         return None;
     }
     FileTable::read(node, key, None, findings)?.file.value().map(|path| path.0.clone())

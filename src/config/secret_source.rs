@@ -69,6 +69,18 @@ impl SecretRef {
     }
 }
 
+impl SecretRef {
+    /// Whether there is something of that name; not whether it can be read.
+    pub(super) fn exists(&self) -> bool {
+        match self {
+            Self::File(path) => path.exists(),
+            Self::Env(variable) => std::env::var_os(&**variable).is_some(),
+            Self::Credential(name) => credential_path(name, std::env::var_os("CREDENTIALS_DIRECTORY"))
+                .is_ok_and(|path| path.exists()),
+        }
+    }
+}
+
 /// Which groups may have access to the file of a secret.
 #[derive(Clone, Copy)]
 enum GroupAccess {

@@ -64,6 +64,8 @@ pub(super) struct SecretUse {
     pub(super) key: String,
     pub(super) origin: Origin,
     pub(super) reference: SecretRef,
+    /// Whether its name may be shown; else it may be the secret itself.
+    pub(super) quotable: bool,
 }
 
 /// What a secret is for.
@@ -162,6 +164,12 @@ fn judge(used: &SecretUse, secret: &Secret, faults: &mut Vec<Fault>) {
 }
 
 fn unreadable(used: &SecretUse, fault: &SecretFault) -> Fault {
-    let problem = format!("{}: {} {}", used.key, fault.place(), fault.problem());
+    let place = match &used.reference {
+        _ if used.quotable => fault.place(),
+        SecretRef::File(_) => "the file that is named here",
+        SecretRef::Env(_) => "the environment variable that is named here",
+        SecretRef::Credential(_) => "the credential that is named here",
+    };
+    let problem = format!("{}: {place} {}", used.key, fault.problem());
     Fault::new(Severity::Error, problem, fault.remedy().to_owned(), used.origin.clone())
 }

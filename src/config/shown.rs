@@ -18,12 +18,14 @@ pub(super) struct FileText {
     written: Vec<Range<usize>>,
     /// The notation is broken, so what stands where is a guess.
     broken: bool,
+    /// What the keys are is clear nonetheless.
+    understood: bool,
 }
 
 impl FileText {
     /// `name` is what the reports call the file.
     pub(super) fn new(name: String, text: String) -> Self {
-        Self { name, text, concealed: Vec::new(), written: Vec::new(), broken: true }
+        Self { name, text, concealed: Vec::new(), written: Vec::new(), broken: true, understood: false }
     }
 
     /// What the reports call the file.
@@ -34,6 +36,7 @@ impl FileText {
     /// Notes what stands where; `sound` when the notation has no fault.
     pub(super) fn understand(&mut self, root: &Node, sound: bool) {
         self.broken = !sound;
+        self.understood = true;
         note(root, &mut self.written);
     }
 
@@ -109,28 +112,56 @@ impl FileText {
                 let caret = if caret.end <= key.len() { caret.clone() } else { value..shown.len() };
                 Some((shown, caret))
             }
-            None if !in_string && line.starts_with('[') && line.chars().all(is_header) => None,
+            None if !in_string && line.starts_with('[') && line.chars().all(is_header) => {
+                if self.understood {
+                    None
+                } else {
+                    header(line)
+                }
+            }
             None => Some((CONCEALED.to_owned(), 0..CONCEALED.len())),
         }
     }
 }
+
+/// What may be shown of a section's header where that is not all of it: a part that is no key of ours may be
+/// anything.
+fn header(line: &str) -> Option<(String, Range<usize>)> {
+    let name = line.trim_start_matches('[');
+    let mut shown = line.len().saturating_sub(name.len());
+    for (part, known) in name.trim_end_matches(']').split('.').zip([&TABLES[..], &["tls"], &[]]) {
+        if !known.contains(&part) {
+            let start = line.get(..shown).unwrap_or_default();
+            return Some((
+                format!("{start}{CONCEALED}"),
+                start.len()..start.len().saturating_add(CONCEALED.len()),
+            ));
+        }
+        shown = shown.saturating_add(part.len()).saturating_add(1);
+    }
+    None
+}
+
+/// The tables that a file has at its top.
+const TABLES: [&str; 9] =
+    ["data", "ops", "audit", "log", "upstream", "endpoints", "credentials", "services", "callers"];
 
 /// Words in keys and section names whose values are not shown while the notation is broken.
 const SECRET_WORDS: [&str; 11] =
     ["cred", "user", "pass", "pwd", "secret", "token", "key", "sha", "auth", "caller", "://"];
 
 /// Whether `word` is a number, an amount as it is often written without its quotes, or true or false.
-fn is_amount(word: &str) -> bool {
+pub(super) fn is_amount(word: &str) -> bool {
     let number = word.trim_start_matches('=').trim_end_matches(',');
     let unit = number.trim_start_matches(|c: char| c.is_ascii_digit() || "._+-".contains(c));
     let short = number.len() <= 20;
-    matches!(number, "true" | "false") || short && UNITS.contains(&unit)
+    matches!(number, "true" | "false") || short && UNITS.iter().any(|known| known.eq_ignore_ascii_case(unit))
 }
 
 /// What may follow a number, right or wrong.
-const UNITS: [&str; 19] = [
-    "", "%", "ms", "s", "sec", "m", "min", "h", "d", "B", "KB", "MB", "GB", "KiB", "MiB", "GiB", "KiB/s",
-    "MiB/s", "B/s",
+const UNITS: [&str; 22] = [
+    "", "%", "ms", "s", "sec", "seconds", "minutes", "hours", "m", "min", "h", "d", "B", "KB", "MB", "GB",
+    "KiB", "MiB", "GiB", "KiB/s", "MiB/s", "B/s",
 ];
 
 fn is_key(character: char) -> bool {
@@ -257,7 +288,11 @@ mod tests {
             ("secret\n", "secret", "…"),
             ("\"secret\" = \n", "secret", "…"),
             ("[data]\nx = \"\"\"\nmore = secret\n", "secret", "…"),
-            ("[secret\n", "[secret", "[secret"),
+            ("[secret\n", "[secret", "[…"),
+            ("[credentials.secret\n", "[credentials", "[credentials.…"),
+            ("[[callers\n", "[[callers", "[[callers"),
+            ("[data.tls\n", "[data", "[data.tls"),
+            ("[data.tls.secret\n", "[data", "[data.tls.…"),
             ("[\"se cret\n", "cret", "…"),
             ("url = https://user:secret@host\n", "secret", "url = …"),
         ] {

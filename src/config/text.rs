@@ -45,7 +45,12 @@ impl Wrong {
 
     /// The text may be a secret in the wrong place: it is not shown.
     pub(super) fn concealed(self) -> Self {
-        Self { conceal: true, ..self }
+        self.concealed_if(true)
+    }
+
+    /// As [`Self::concealed`], where `suspected`.
+    pub(super) fn concealed_if(self, suspected: bool) -> Self {
+        Self { conceal: self.conceal || suspected, ..self }
     }
 }
 

@@ -7,6 +7,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use super::canonical::Canonical;
 use super::findings::Findings;
 use super::reader::{Limits, Written};
+use super::shown::is_amount;
 use super::text::{Text, Wrong};
 use super::tree::{Kind, Node};
 
@@ -98,7 +99,7 @@ fn quantity(text: &str, units: &[Unit], limits: Limits) -> Result<u64, Wrong> {
         Ok(value) if value < low => Err(range("is too small")),
         Ok(value) if value <= high => Ok(value),
         Ok(_) | Err(NotWorth::TooLarge) => Err(range("is too large")),
-        Err(wrong) => Err(wrong.into()),
+        Err(wrong) => Err(Wrong::from(wrong).concealed_if(!text.split_whitespace().all(is_amount))),
     }
 }
 
@@ -142,7 +143,7 @@ fn worth(text: &str, units: &[Unit]) -> Result<u64, NotWorth> {
 impl Written for Count {
     fn read(node: &Node, key: &str, limits: Limits, findings: &mut Findings) -> Option<Self> {
         let Kind::Integer(integer) = node.kind else {
-            if matches!(node.kind, Kind::List(_) | Kind::Table(_)) {
+            if matches!(node.kind, Kind::Text(_) | Kind::List(_) | Kind::Table(_)) {
                 findings.conceal(node);
             }
             let problem = format!("expected a whole number, found {}", node.kind_name());
@@ -184,7 +185,7 @@ impl Written for Flag {
         if let Kind::Flag(flag) = node.kind {
             return Some(Self(flag));
         }
-        if matches!(node.kind, Kind::List(_) | Kind::Table(_)) {
+        if matches!(node.kind, Kind::Text(_) | Kind::List(_) | Kind::Table(_)) {
             findings.conceal(node);
         }
         let problem = format!("expected true or false, found {}", node.kind_name());

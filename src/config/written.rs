@@ -62,7 +62,7 @@ tables! {
         may caller_share: Share = "50%" => "1%" to "100%";
         /// How long a body waits for a full budget before it is refused with 503 `overloaded`.
         may budget_wait: Time = "1s" => "0s" to "60s";
-        /// A body slower than this, averaged since its first byte, is refused with 408.
+        /// A body slower than this, averaged since its request head, is refused with 408; 0B/s: none is.
         may min_body_rate: Speed = "16KiB/s" => "0B/s" to "1GiB/s";
         /// How long a body may be slower than `min_body_rate`.
         may min_body_rate_grace: Time = "5s" => "0s" to "10m";
@@ -72,7 +72,7 @@ tables! {
         may header_timeout: Time = "10s" => "100ms" to "10m";
         /// From the request head to the last byte of the body.
         may body_timeout: Time = "60s" => "100ms" to "1h";
-        /// A connection without a request is closed after this.
+        /// A connection without a request, or whose caller reads nothing of an answer, is closed after this.
         may idle_timeout: Time = "75s" => "100ms" to "1h";
         /// Open connections in total.
         may max_connections: Count = 1024 => "1" to "1000000";
@@ -82,7 +82,7 @@ tables! {
         may max_requests: Count = 512 => "1" to "1000000";
         /// Largest request head.
         may max_head: Size = "16KiB" => "8KiB" to "1MiB";
-        /// Values of `Host`, without port, that loopback addresses answer to (DNS rebinding).
+        /// Values of `Host`, without port, that loopback addresses answer to (DNS rebinding); of `ops.listen` too.
         may hosts: List<Host> = ["localhost", "127.0.0.1", "[::1]"];
         /// How long SIGTERM waits for requests in progress.
         may drain_timeout: Time = "30s" => "0s" to "1h";
@@ -113,7 +113,7 @@ tables! {
         must fingerprint_key: SecretRef;
         /// Name of that key in the records: 1 to 32 of a-z 0-9 -.
         may fingerprint_key_id: KeyId = "k1";
-        /// At which rate refusals of strangers (401) are recorded; the others are counted.
+        /// At which rate is recorded what nobody identified as a caller sent; the rest is counted.
         may stranger_rate: RateTable = { per_second = 1, burst = 10 };
     }
 
@@ -138,7 +138,7 @@ tables! {
         may deadline: Time = "30s" => "100ms" to "10m";
         /// Idle upstream connections are closed after this.
         may idle_timeout: Time = "30s" => "0s" to "10m";
-        /// Idle connections that are kept per caller.
+        /// Idle connections that each worker keeps per caller and endpoint.
         may max_idle_per_caller: Count = 8 => "0" to "1024";
         /// Largest answer.
         may answer_limit: Size = "64MiB" => "1KiB" to "1GiB";
@@ -156,6 +156,7 @@ tables! {
         /// Absent: the endpoint has exactly one service.
         may service_member: Member;
         /// From the start of a forward to the last byte of its answer.
+        /// A write that was begun is seen through for up to twice as long, and recorded.
         /// Absent: as `upstream.deadline`.
         may deadline: Time => "100ms" to "10m";
     }

@@ -9,6 +9,9 @@ use super::lookalike;
 use super::node::Node;
 use super::text::{Escapes, Text};
 
+/// The members that the gateway injects.
+const CREDENTIALS: [&str; 2] = ["user", "pass"];
+
 /// A strict JSON object: the received bytes and a compact index over them. Made by [`parse`](super::parse) only.
 pub struct Document {
     bytes: Bytes,
@@ -175,13 +178,27 @@ impl Document {
     /// invisible characters left out, or cut at a NUL. `username` and `passport` are neither.
     #[must_use]
     pub fn names_credentials(&self) -> bool {
-        names(&self.entries, 0).any(|(_, name)| lookalike::reads_as_credential(name.text(&self.bytes)))
+        self.top_level_names().any(|(_, name)| lookalike::reads_as(name, &CREDENTIALS))
+    }
+
+    /// Where the first top-level name starts that is not `name`, but that some parser could read as it; offset in
+    /// bytes. What counts is said at [`Document::names_credentials`].
+    #[must_use]
+    pub fn look_alike(&self, name: &str) -> Option<u32> {
+        self.top_level_names()
+            .find(|(_, other)| !other.equals(name) && lookalike::reads_as(*other, &[name]))
+            .map(|(start, _)| start)
     }
 
     /// Bytes of memory that the index takes beside [`Document::bytes`].
     #[must_use]
     pub fn index_bytes(&self) -> usize {
         size_of_val(&*self.entries)
+    }
+
+    /// The names of the root's members, and where each starts.
+    fn top_level_names(&self) -> impl Iterator<Item = (u32, Text<'_>)> {
+        names(&self.entries, 0).map(|(_, entry)| (entry.start, entry.text(&self.bytes)))
     }
 
     pub(super) fn entry(&self, at: u32) -> Option<Entry> {

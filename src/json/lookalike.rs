@@ -1,30 +1,30 @@
-//! Could any parser read this name as one of the credential members?
+//! Could any parser read this name as one that matters?
 
 use caseless::Caseless;
 
 use super::text::{Escapes, Text};
 
-/// The members that the gateway injects.
-const CREDENTIALS: [&str; 2] = ["user", "pass"];
-
-/// Whether `name` is, to the most forgiving reader, `user` or `pass`.
-pub(super) fn reads_as_credential(name: Text<'_>) -> bool {
+/// Whether `name` is, to the most forgiving reader, one of `wanted`.
+pub(super) fn reads_as(name: Text<'_>, wanted: &[&str]) -> bool {
     if name.escapes() == Escapes::None && name.is_ascii() && !name.raw().contains(&0x7F) {
         let trimmed = name.raw().trim_ascii();
-        return CREDENTIALS.iter().any(|credential| trimmed.eq_ignore_ascii_case(credential.as_bytes()));
+        if let Ok(plain) = std::str::from_utf8(trimmed) {
+            return wanted.iter().any(|wanted| is_alike(plain, wanted));
+        }
     }
     // A reader in C ends the name at a NUL, others may drop it.
     let visible: String = name.chars().filter(|&c| c == '\0' || !is_invisible(c)).collect();
     let visible = visible.trim_start_matches(|c: char| c == '\0' || c.is_whitespace());
     let cut = visible.split('\0').next().unwrap_or_default().trim();
     let whole = visible.chars().filter(|&c| c != '\0').collect::<String>();
-    is_credential(cut) || is_credential(whole.trim())
+    wanted.iter().any(|wanted| is_alike(cut, wanted) || is_alike(whole.trim(), wanted))
 }
 
-fn is_credential(name: &str) -> bool {
-    CREDENTIALS.iter().any(|credential| {
-        name.eq_ignore_ascii_case(credential) || name.chars().compatibility_caseless_match(credential.chars())
-    })
+fn is_alike(name: &str, wanted: &str) -> bool {
+    if name.is_ascii() && wanted.is_ascii() {
+        return name.eq_ignore_ascii_case(wanted);
+    }
+    name.chars().compatibility_caseless_match(wanted.chars())
 }
 
 /// Control characters and what Unicode calls default-ignorable (`DerivedCoreProperties.txt`).

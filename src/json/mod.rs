@@ -8,8 +8,17 @@
 //! | RFC 8259 text in UTF-8 | a byte order mark, other encodings, invalid UTF-8, lone surrogates |
 //! | one object | any other root, anything but white space around it |
 //! | distinct names in each object | names that are equal after unescaping, at any depth |
-//! | numbers of any length and precision, as written | magnitudes of 1e308 and more: some parsers refuse them, others read infinity |
+//! | numbers as written | magnitudes of 1e308 and more: some parsers refuse them, others read infinity |
 //! | what stays within [`Caps`] | the rest, found while parsing |
+//!
+//! With [`Caps::interoperable`], which requests are read with, two more things are refused as [`Malformed::Syntax`]:
+//! integers beyond ±(2^53 − 1) (RFC 8259, section 6; Node reads 9007199254740993 as …992, PHP as …993) and names
+//! with a NUL (PHP cannot make an object of a name that begins with one, a reader in C ends the name there).
+//!
+//! What stays open: numbers with a fraction or an exponent are forwarded as written, and readers round them as they
+//! do (`1e-999` is 0 to most, `9007199254740993.0` loses its last digit in a double); an integer may be read as
+//! a float and `-0` as 0. `__proto__` is a name like any other: every `JSON.parse` keeps it as a member of
+//! its own, and a closed schema refuses it.
 
 mod duplicates;
 mod index;
@@ -41,22 +50,41 @@ pub struct Caps {
     pub name_bytes: u32,
     /// Bytes of one string, as written.
     pub string_bytes: u32,
+    /// Bytes of one number, as written: to know its value, readers copy its digits.
+    pub number_bytes: u32,
+    /// Whether names with a NUL and integers beyond ±(2^53 − 1) are refused: parsers differ on them.
+    pub interoperable: bool,
 }
 
 impl Caps {
     /// For what callers send: small structures around long strings, whose length the body limit rules.
-    pub const REQUEST: Self =
-        Self { depth: 16, nodes: 1024, members: 128, name_bytes: 128, string_bytes: u32::MAX };
+    pub const REQUEST: Self = Self {
+        depth: 16,
+        nodes: 1024,
+        members: 128,
+        name_bytes: 128,
+        string_bytes: u32::MAX,
+        number_bytes: 128,
+        interoperable: true,
+    };
 
-    /// For what the upstream answers.
-    pub const ANSWER: Self =
-        Self { depth: 64, nodes: 65_536, members: 4096, name_bytes: 1024, string_bytes: u32::MAX };
+    /// For what the upstream answers; the index takes 384 KiB at most. Identifiers may be large integers there, and
+    /// PHP writes the private members of an object with a NUL in their names.
+    pub const ANSWER: Self = Self {
+        depth: 64,
+        nodes: 16_384,
+        members: 4096,
+        name_bytes: 1024,
+        string_bytes: u32::MAX,
+        number_bytes: u32::MAX,
+        interoperable: false,
+    };
 }
 
 /// Why a document was refused. Positions are byte offsets; no text of the document is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// Not RFC 8259 JSON in UTF-8, or not one object.
+    /// Not RFC 8259 JSON in UTF-8, not one object, or what the table above refuses beside that.
     Syntax {
         /// Where parsing stopped.
         offset: u32,

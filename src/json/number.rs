@@ -7,6 +7,9 @@
 /// below it, so the limit is a round value with room above.
 const TOO_LARGE: f64 = 1e308;
 
+/// Integers beyond this, either way, are not read alike (RFC 8259, section 6): 2^53 − 1.
+const SAFE_INTEGER: u64 = (1 << 53) - 1;
+
 /// Digits that cannot reach [`TOO_LARGE`] without an exponent.
 const SAFE_DIGITS: usize = 300;
 
@@ -34,6 +37,16 @@ pub(super) fn length(rest: &[u8]) -> Result<usize, usize> {
         return Err(0);
     }
     Ok(at)
+}
+
+/// Whether `literal`, a number, is an integer as written and beyond ±(2^53 − 1).
+pub(super) fn is_unsafe_integer(literal: &[u8]) -> bool {
+    let digits = literal.strip_prefix(b"-").unwrap_or(literal);
+    let value = digits.iter().try_fold(0_u64, |value, digit| {
+        let digit = char::from(*digit).to_digit(10)?;
+        Some(value.saturating_mul(10).saturating_add(u64::from(digit)))
+    });
+    value.is_some_and(|value| value > SAFE_INTEGER)
 }
 
 /// Offset after the digits at `from`, of which there must be one.
@@ -86,6 +99,16 @@ mod tests {
         let small = format!("0.{}1e500", "0".repeat(600));
         for text in ["9.999e307", "1e-999", "0e99999999999999999999", "0.0e400", &small, &nines[..307]] {
             assert_eq!(length(text.as_bytes()), Ok(text.len()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_integer_that_a_double_may_round_is_told_from_others() {
+        for text in ["9007199254740992", "-9007199254740993", "99999999999999999999999999"] {
+            assert!(is_unsafe_integer(text.as_bytes()), "{text}");
+        }
+        for text in ["0", "-0", "9007199254740991", "-9007199254740991", "9007199254740993.0", "1e22"] {
+            assert!(!is_unsafe_integer(text.as_bytes()), "{text}");
         }
     }
 }

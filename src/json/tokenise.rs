@@ -4,7 +4,7 @@
 
 use super::Malformed::{Duplicate, Syntax, TooComplex};
 use super::index::{Class, Entry, Tag};
-use super::{Caps, Malformed, duplicates, number, string};
+use super::{Caps, Escapes, Malformed, duplicates, number, string};
 
 /// Indexes `input`.
 pub(super) fn tokenise(input: &[u8], caps: &Caps) -> Result<Box<[Entry]>, Malformed> {
@@ -81,7 +81,11 @@ impl Tokeniser<'_> {
         if self.peek() != Some(b'"') {
             return Err(self.syntax());
         }
+        let start = self.at;
         self.string(self.caps.name_bytes)?;
+        if self.caps.interoperable && self.last_has_nul() {
+            return Err(self.syntax_at(start));
+        }
         self.skip_space();
         if self.peek() != Some(b':') {
             return Err(self.syntax());
@@ -103,6 +107,13 @@ impl Tokeniser<'_> {
             Some(b'-' | b'0'..=b'9') => {
                 let length = number::length(self.rest());
                 let length = length.map_err(|offset| self.syntax_at(self.at.saturating_add(offset)))?;
+                if length > self.caps.number_bytes as usize {
+                    return Err(self.too_complex());
+                }
+                let literal = self.rest().get(..length).unwrap_or_default();
+                if self.caps.interoperable && number::is_unsafe_integer(literal) {
+                    return Err(self.syntax());
+                }
                 self.scalar(Class::Number, length);
                 Ok(())
             }
@@ -123,6 +134,12 @@ impl Tokeniser<'_> {
         self.entries.push(Entry { start: start as u32, reach: scanned.end as u32, tag });
         self.at = scanned.end.saturating_add(1);
         Ok(())
+    }
+
+    /// Whether the last string that was read has a NUL; in JSON it is always escaped.
+    fn last_has_nul(&self) -> bool {
+        let text = self.entries.last().map(|entry| entry.text(self.input));
+        text.is_some_and(|text| text.escapes() == Escapes::Any && text.chars().any(|letter| letter == '\0'))
     }
 
     fn word(&mut self, word: &[u8], class: Class) -> Result<(), Malformed> {

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::dialect::{AUDIT, DECODED_MAX_BYTES, OPEN};
-use super::walk::{Place, Role, Step, joined};
+use super::walk::{Place, Role, Step, in_place, joined};
 use super::{Schema, SchemaFault};
 
 /// Judges the values of a schema, one place after the other.
@@ -84,16 +84,32 @@ impl<'s> Closed<'s> {
         let says = |keyword: &str, value: bool| {
             joined.iter().any(|map| map.get(keyword) == Some(&Value::Bool(value)))
         };
-        let closed = says("additionalProperties", false) || says("unevaluatedProperties", false);
-        if !closed && !says(OPEN, true) {
+        if says(OPEN, true) {
+            return;
+        }
+        if says("additionalProperties", false) {
+            self.check_required(place, joined);
+        } else if says("unevaluatedProperties", false) {
+            self.check_unevaluated(place);
+        } else {
             self.fault(
                 place,
                 "an open object: members that the schema does not name would pass",
                 "say \"additionalProperties\": false, or \"x-open\": true where that is meant",
             );
         }
-        if says("additionalProperties", false) {
-            self.check_required(place, joined);
+    }
+
+    /// `unevaluatedProperties` closes an object only where nothing evaluates the members that have no name.
+    fn check_unevaluated(&mut self, place: &Place<'s>) {
+        for (at, map) in in_place(self.root, place.schema, &place.at) {
+            if map.get("additionalProperties").is_some_and(|value| value != &Value::Bool(false)) {
+                self.faults.push(SchemaFault::new(
+                    &format!("{at}/additionalProperties"),
+                    "an open object: \"unevaluatedProperties\" passes what \"additionalProperties\" has evaluated",
+                    "remove it, or say \"x-open\": true where that is meant",
+                ));
+            }
         }
     }
 

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::dialect::{DRAFT, Holds, holds};
 use super::{SchemaFault, SchemaFiles};
+use crate::digest::sha256;
 use crate::json::{self, Caps, Malformed};
 
 /// One schema, made of one file and those it refers to.
@@ -35,6 +35,7 @@ pub(super) fn join(name: &str, files: &SchemaFiles) -> Result<Joined, Vec<Schema
     let mut schema = source.clone();
     let mut wanted = BTreeSet::new();
     rewrite(&mut schema, "", "", &mut wanted, &mut faults);
+    check_definitions(&source, &mut faults);
     let mut others = Map::new();
     while let Some(other) = wanted.iter().find(|other| !others.contains_key(&key(other))).cloned() {
         let place = format!("{other}#");
@@ -52,6 +53,18 @@ pub(super) fn join(name: &str, files: &SchemaFiles) -> Result<Joined, Vec<Schema
         defs.extend(others);
     }
     Ok(Joined { source, schema, digest })
+}
+
+/// Where other files are put, the first file may have nothing of its own.
+fn check_definitions(source: &Value, faults: &mut Vec<SchemaFault>) {
+    let names = source.get("$defs").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    faults.extend(names.filter(|name| name.starts_with(FILE)).map(|name| {
+        SchemaFault::new(
+            &format!("/$defs/{}", super::walk::segment(name)),
+            &format!("a definition named \"{name}\": that name stands for another file"),
+            &format!("choose a name that does not begin with \"{FILE}\""),
+        )
+    }));
 }
 
 /// Parses one file strictly, duplicates refused: the last one would silently win.
@@ -164,23 +177,18 @@ fn target_of(target: &str, file: &str) -> Option<(String, String)> {
     (is_name && is_pointer && !named.starts_with('.')).then(|| (other.to_owned(), pointer.to_owned()))
 }
 
+/// What the names of other files begin with under `$defs`.
+const FILE: &str = "file:";
+
 /// Where a file stands under `$defs`.
 fn key(file: &str) -> String {
-    format!("file:{file}")
+    format!("{FILE}{file}")
 }
 
 fn digest<'a>(names: impl Iterator<Item = &'a str>, files: &SchemaFiles) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for name in names {
-        // Lengths in front, so that no two sets of files read alike.
-        for text in [name, files.get(name).map_or("", String::as_str)] {
-            context.update(&(text.len() as u64).to_be_bytes());
-            context.update(text.as_bytes());
-        }
-    }
-    let mut digest = [0; 32];
-    digest.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    digest
+    let texts = names.flat_map(|name| [name, files.get(name).map_or("", String::as_str)]);
+    // Lengths in front, so that no two sets of files read alike.
+    sha256(texts.flat_map(|text| [text.len().to_string(), ":".to_owned(), text.to_owned()]))
 }
 
 /// Faults in order of their pointers, each once, with the names of other files in front instead of where

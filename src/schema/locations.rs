@@ -16,6 +16,8 @@ use super::{Location, LocationId};
 /// Every place of a schema that can be violated, and the way from the validator's errors to it.
 pub(super) struct Locations {
     table: Vec<Location>,
+    /// By pointer and keyword.
+    by_name: HashMap<(String, String), LocationId>,
     /// By evaluation path, with the name of the missing member for `required` and `dependentRequired`.
     by_path: HashMap<(String, String), LocationId>,
 }
@@ -25,7 +27,7 @@ impl Locations {
     pub(super) const WHOLE: LocationId = LocationId(0);
 
     pub(super) fn new() -> Self {
-        let mut locations = Self { table: Vec::new(), by_path: HashMap::new() };
+        let mut locations = Self { table: Vec::new(), by_name: HashMap::new(), by_path: HashMap::new() };
         locations.add(String::new(), "schema", String::new(), "");
         locations
     }
@@ -112,17 +114,18 @@ impl Locations {
 
     /// Two paths to the same keyword for the same value share a place.
     fn add(&mut self, pointer: String, keyword: &str, path: String, missing: &str) {
-        let known = self
-            .table
-            .iter()
-            .position(|location| *location.pointer == *pointer && *location.keyword == *keyword);
-        let at = known.unwrap_or(self.table.len());
-        // A schema has at most 2,000 places with 50 keywords each; what would not fit falls back to WHOLE.
-        let Ok(id) = u16::try_from(at) else { return };
-        if known.is_none() {
-            self.table.push(Location { pointer: pointer.into(), keyword: keyword.into() });
-        }
-        self.by_path.insert((path, missing.to_owned()), LocationId(id));
+        let name = (pointer, keyword.to_owned());
+        let id = match self.by_name.get(&name) {
+            Some(id) => *id,
+            None => {
+                // A schema has at most 2,000 places with 50 keywords each; what would not fit falls back to WHOLE.
+                let Ok(id) = u16::try_from(self.table.len()).map(LocationId) else { return };
+                self.table.push(Location { pointer: name.0.as_str().into(), keyword: keyword.into() });
+                self.by_name.insert(name, id);
+                id
+            }
+        };
+        self.by_path.insert((path, missing.to_owned()), id);
     }
 }
 

@@ -11,14 +11,14 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object};
 use serde_json::{Number, Value};
 
-use super::compare::{build, equals, number, same};
+use super::compare::{all_differ, build, equals, number};
 use crate::json::{self, Escapes, Kind, Text};
 
 /// Strings with escapes are unescaped into a copy up to this length as written, bytes.
 const LONGEST_COPY_BYTES: usize = 64 * 1024;
 /// Values up to this length are built for the validator's own errors, which nobody reads, bytes.
 const LARGEST_VALUE_BYTES: usize = 256;
-/// Arrays up to this length are compared element by element for `uniqueItems`.
+/// Arrays up to this length are searched for equal elements for `uniqueItems`.
 const LONGEST_UNIQUE: usize = 1024;
 
 /// The representation: strict JSON as [`crate::json::parse`] indexes it.
@@ -246,13 +246,7 @@ impl<'a> Array<'a, Strict> for View<'a> {
             self.reading.give_up();
             return false;
         }
-        let mut rest = node.elements();
-        while let Some(one) = rest.next() {
-            if rest.clone().any(|other| same(one, other)) {
-                return false;
-            }
-        }
-        true
+        all_differ(node.elements())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Is every keyword of a schema one that we know, with a value that it can have?
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::dialect::{self, AUDIT, DECODED_MAX_BYTES, Holds, IMAGE_TYPES, OPEN, holds};
@@ -18,11 +20,31 @@ pub(super) fn check(schema: &Value) -> Vec<SchemaFault> {
             "see the keyword in https://json-schema.org/draft/2020-12/json-schema-validation",
         ));
     }
-    check_schema(schema, "", &mut faults);
+    let mut seen = Seen::default();
+    check_schema(schema, "", &mut seen, &mut faults);
+    faults.extend(seen.targets.iter().filter_map(|(at, target)| {
+        // What is not there at all is the walk's to say.
+        let pointer = target.strip_prefix('#').filter(|pointer| !seen.schemas.contains(*pointer))?;
+        schema.pointer(pointer)?;
+        Some(SchemaFault::new(
+            at,
+            &format!("\"$ref\": \"{target}\" leads to what is no schema"),
+            "point to a schema, for example under \"$defs\": no other value was checked to be one",
+        ))
+    }));
     faults
 }
 
-fn check_schema(schema: &Value, at: &str, faults: &mut Vec<SchemaFault>) {
+/// The schemas that were checked, by pointer, and what they refer to.
+#[derive(Default)]
+struct Seen<'s> {
+    schemas: HashSet<String>,
+    /// Where a `$ref` stands, and its value.
+    targets: Vec<(String, &'s str)>,
+}
+
+fn check_schema<'s>(schema: &'s Value, at: &str, seen: &mut Seen<'s>, faults: &mut Vec<SchemaFault>) {
+    seen.schemas.insert(at.to_owned());
     let Some(map) = schema.as_object() else { return };
     for (keyword, value) in map {
         let here = format!("{at}/{}", segment(keyword));
@@ -32,15 +54,16 @@ fn check_schema(schema: &Value, at: &str, faults: &mut Vec<SchemaFault>) {
                 &format!("unknown keyword \"{keyword}\": it would check nothing"),
                 &dialect::remedy(keyword),
             )),
-            (Some(Holds::Schema), schema) => check_schema(schema, &here, faults),
+            (Some(Holds::Reference), Value::String(target)) => seen.targets.push((here, target)),
+            (Some(Holds::Schema), schema) => check_schema(schema, &here, seen, faults),
             (Some(Holds::Schemas), Value::Object(schemas)) => {
                 for (name, schema) in schemas {
-                    check_schema(schema, &format!("{here}/{}", segment(name)), faults);
+                    check_schema(schema, &format!("{here}/{}", segment(name)), seen, faults);
                 }
             }
             (Some(Holds::List), Value::Array(schemas)) => {
                 for (index, schema) in schemas.iter().enumerate() {
-                    check_schema(schema, &format!("{here}/{index}"), faults);
+                    check_schema(schema, &format!("{here}/{index}"), seen, faults);
                 }
             }
             _ => {

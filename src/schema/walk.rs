@@ -89,6 +89,46 @@ pub(super) fn joined<'s>(root: &'s Value, own: &'s Value) -> Vec<&'s Map<String,
     found
 }
 
+/// The schemas that may apply to the very value that `own` (at the pointer `at`) applies to: itself, what it
+/// `$ref`s, and every schema that a keyword of these applies in place. Each with its pointer.
+pub(super) fn in_place<'s>(
+    root: &'s Value,
+    own: &'s Value,
+    at: &str,
+) -> Vec<(String, &'s Map<String, Value>)> {
+    let mut found: Vec<(String, &Map<String, Value>)> = Vec::new();
+    let mut open = vec![(at.to_owned(), own)];
+    while let Some((at, schema)) = open.pop() {
+        let Some(map) = schema.as_object() else { continue };
+        if found.iter().any(|(_, known)| std::ptr::eq(*known, map)) {
+            continue;
+        }
+        for (keyword, value) in map {
+            match (keyword.as_str(), value) {
+                ("$ref", Value::String(target)) => {
+                    let pointer = target.trim_start_matches('#').to_owned();
+                    open.extend(resolve(root, target).map(|schema| (pointer, schema)));
+                }
+                ("if" | "then" | "else" | "not", schema) => open.push((format!("{at}/{keyword}"), schema)),
+                ("dependentSchemas", Value::Object(schemas)) => open.extend(
+                    schemas
+                        .iter()
+                        .map(|(name, schema)| (format!("{at}/{keyword}/{}", segment(name)), schema)),
+                ),
+                ("allOf" | "anyOf" | "oneOf", Value::Array(schemas)) => open.extend(
+                    schemas
+                        .iter()
+                        .enumerate()
+                        .map(|(index, schema)| (format!("{at}/{keyword}/{index}"), schema)),
+                ),
+                _ => {}
+            }
+        }
+        found.push((at, map));
+    }
+    found
+}
+
 /// The schema that `#/…` points to.
 pub(super) fn resolve<'s>(root: &'s Value, target: &str) -> Option<&'s Value> {
     root.pointer(target.strip_prefix('#')?)

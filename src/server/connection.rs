@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
@@ -35,6 +35,9 @@ const MAX_PENDING_RESETS: usize = 20;
 /// connection before the peer has read the refusal.
 const LINGER_BYTES: u64 = 32 << 20;
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a drain waits before it closes what is idle: a request that was sent before may not have been
+/// read yet, and a close would reset it unanswered.
+const LAST_CALL: Duration = Duration::from_millis(20);
 
 /// What all connections of a worker share.
 pub(super) struct Context {
@@ -113,8 +116,8 @@ where
         .half_close(false)
         .max_buf_size(context.max_head_bytes.max(8 << 10))
         .serve_connection(io, service);
-    let mut drained = context.drained.clone();
     let ended = {
+        let mut closing = pin!(told_to_close(context));
         let mut watchdog = pin!(overdue(&activity, &context.patience));
         let mut draining = false;
         loop {
@@ -128,7 +131,7 @@ where
                     context.metrics.connection("broken");
                     break None;
                 }
-                _ = drained.wait_for(|drained| *drained), if !draining => {
+                () = &mut closing, if !draining => {
                     draining = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
@@ -168,7 +171,7 @@ where
             .keep_alive_timeout(context.patience.head)
             .serve_connection(io, service)
     );
-    let mut drained = context.drained.clone();
+    let mut closing = pin!(told_to_close(context));
     let mut watchdog = pin!(overdue(&activity, &context.patience));
     let mut draining = false;
     loop {
@@ -183,7 +186,7 @@ where
                 context.metrics.connection(overdue.event());
                 return;
             }
-            _ = drained.wait_for(|drained| *drained), if !draining => {
+            () = &mut closing, if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
@@ -209,6 +212,13 @@ where
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|reply| Delivered::new(reply, activity, in_progress)))
+}
+
+/// Ends when the connection should serve no further request.
+async fn told_to_close(context: &Context) {
+    // An error means that whoever would tell is gone.
+    let _ = context.drained.clone().wait_for(|drained| *drained).await;
+    sleep(LAST_CALL).await;
 }
 
 /// Ends when the connection must.

@@ -122,6 +122,26 @@ impl Listener {
     }
 }
 
+/// Whether `address` could be listened on now: opens it and closes it again. Needs a runtime around it.
+///
+/// # Errors
+///
+/// What [`start`](super::start) would fail with.
+pub fn try_address(address: &Listen) -> io::Result<()> {
+    let folder = match address {
+        Listen::Unix(path) => {
+            path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        }
+        Listen::Tcp(_) => None,
+    };
+    let tried = Listener::open(address, None).map(drop);
+    if let Some(folder) = folder {
+        // Made by the trial, perhaps as another user than the gateway's. It may not have been made.
+        let _ = std::fs::remove_dir(folder);
+    }
+    tried
+}
+
 /// Out of descriptors or memory: the next accept would fail as well.
 fn is_want(error: &io::Error) -> bool {
     let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].map(Errno::raw_os_error);

@@ -25,6 +25,7 @@ use crate::ops;
 use certificates::Certificates;
 use doors::Doors;
 use listen::Listener;
+pub use listen::try_address;
 use worker::Workers;
 
 /// A gateway that serves.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request};
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use super::Tracked;
 use crate::arrival::Peer;
 use crate::audit::IdentifiedBy;
 use crate::config::Config;
+use crate::digest::sha256;
 use crate::ids::CallerId;
 use crate::reject::Reject;
 use crate::stage::Stage;
@@ -149,11 +149,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 /// How a key is stored: SHA-256 of its text. The keys are 256-bit random, so no slow hash is needed.
 #[must_use]
 pub fn key_hash(key: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(digest(&SHA256, key).as_ref()) {
-        *to = *from;
-    }
-    hash
+    sha256([key])
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::Received;
 use super::receive::Hold;
 use crate::config::Config;
 use crate::ids::{CallerId, EndpointId, ServiceId};
-use crate::json::{self, Caps, Document, Malformed};
+use crate::json::{self, Caps, Document, Malformed, Text};
 use crate::reject::Reject;
 use crate::stage::Stage;
 use crate::track::{Step, Track, Tracks};
@@ -76,8 +76,7 @@ impl Parse {
         let Some(member) = &endpoint.service_member else {
             return endpoint.services.first().copied().ok_or(Reject::UnknownService);
         };
-        let named =
-            document.root().member(member).and_then(|node| node.text()).ok_or(Reject::UnknownService)?;
+        let named = one_text(document, member)?;
         let is_named = |id: &&ServiceId| {
             let service = self.config.services.get(usize::from(id.0));
             service.is_some_and(|service| named.equals(&service.name))
@@ -102,10 +101,46 @@ impl Stage<Received> for Parse {
     }
 }
 
+/// The text of the member `name`, which no other top-level name may resemble.
+///
+/// A schema that is closed refuses a second one too, but one that is open or reports only forwards it.
+fn one_text<'a>(document: &'a Document, name: &str) -> Result<Text<'a>, Reject> {
+    let text = document.root().member(name).and_then(|node| node.text()).ok_or(Reject::UnknownService)?;
+    match document.look_alike(name) {
+        Some(offset) => Err(Reject::DuplicateMember { offset }),
+        None => Ok(text),
+    }
+}
+
 fn refusal(malformed: Malformed) -> Reject {
     match malformed {
         Malformed::Syntax { offset } => Reject::MalformedJson { offset },
         Malformed::Duplicate { offset } => Reject::DuplicateMember { offset },
         Malformed::TooComplex { offset } => Reject::TooComplex { offset },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_second_name_that_reads_as_the_services_is_a_duplicate() {
+        let offset = |body: &'static str| {
+            let document = json::parse(Bytes::from_static(body.as_bytes()), &Caps::REQUEST).unwrap();
+            match one_text(&document, "service") {
+                Ok(text) => {
+                    assert!(text.equals("getStatus"), "{body}");
+                    None
+                }
+                Err(Reject::DuplicateMember { offset }) => Some(offset),
+                Err(_) => panic!("another refusal: {body}"),
+            }
+        };
+        assert_eq!(offset(r#"{"service":"getStatus","Service":"createOrUpdateCustomer"}"#), Some(24));
+        assert_eq!(offset(r#"{"\u0073ervice":"getStatus"," service":"createOrUpdateCustomer"}"#), Some(29));
+        assert_eq!(offset(r#"{"service":"getStatus","target":{"Service":"x"}}"#), None);
     }
 }

@@ -1,4 +1,5 @@
 //! Does every parser read from what is sent exactly what was checked?
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

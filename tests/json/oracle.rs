@@ -15,7 +15,15 @@ pub const USER: &str = "api\"user\\/\u{1}";
 pub const PASS: &str = "pä55\u{7f}\n\u{1F511}\u{2028}\"}";
 
 /// Caps that small bodies can exceed.
-pub const CAPS: Caps = Caps { depth: 6, nodes: 40, members: 12, name_bytes: 24, string_bytes: 150 };
+pub const CAPS: Caps = Caps {
+    depth: 6,
+    nodes: 40,
+    members: 12,
+    name_bytes: 24,
+    string_bytes: 150,
+    number_bytes: 64,
+    interoperable: true,
+};
 
 /// What became of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +41,24 @@ static PREFIX: LazyLock<Prefix> = LazyLock::new(|| {
     Prefix::new(&secret(USER), &secret(PASS)).unwrap()
 });
 
-/// Parses and splices `body`, and panics where the outcome is not what the rules demand.
+/// Parses and splices `body` within [`CAPS`], and panics where the outcome is not what the rules demand.
 pub fn judge(body: &[u8]) -> Fate {
+    judge_within(body, &CAPS)
+}
+
+/// The same within `caps`.
+pub fn judge_within(body: &[u8], caps: &Caps) -> Fate {
     let by_serde = accepted_by_serde(body);
-    match parse(Bytes::copy_from_slice(body), &CAPS) {
+    match parse(Bytes::copy_from_slice(body), caps) {
         Err(malformed) => {
             if let Some((text, value)) = by_serde {
-                assert_refused_for_a_reason(text, &value, malformed);
+                assert_refused_for_a_reason(text, &value, malformed, caps);
             }
             Fate::Refused(malformed)
         }
         Ok(document) => {
             let (text, value) = by_serde.expect("accepted what serde_json refuses");
-            assert_read_alike(text, &document);
+            assert_read_alike(text, &document, caps);
             if document.names_credentials() {
                 assert!(may_name_credentials(text), "names no credentials: {text}");
                 return Fate::NamesCredentials;
@@ -70,14 +83,15 @@ fn accepted_by_serde(body: &[u8]) -> Option<(&str, serde_json::Value)> {
 }
 
 /// Stricter than `serde_json` only by the documented rules, and each refusal says which.
-fn assert_refused_for_a_reason(text: &str, value: &serde_json::Value, malformed: Malformed) {
+fn assert_refused_for_a_reason(text: &str, value: &serde_json::Value, malformed: Malformed, caps: &Caps) {
     let (_, shape) = read(text, Wins::Last);
-    let beyond = exceeds_caps(&shape);
+    let beyond = exceeds_caps(&shape, caps);
     match malformed {
         Malformed::Duplicate { .. } => assert!(shape.has_duplicates, "no duplicates: {text}"),
         Malformed::TooComplex { .. } => assert!(beyond, "within the caps: {text}"),
         Malformed::Syntax { .. } => {
-            assert!(!value.is_object() || shape.has_huge_number, "valid: {text}");
+            let divides = caps.interoperable && (shape.has_nul_name || shape.has_unsafe_integer);
+            assert!(!value.is_object() || shape.has_huge_number || divides, "valid: {text}");
         }
     }
 }
@@ -103,20 +117,23 @@ fn top_level_names(text: &str) -> Vec<String> {
     }
 }
 
-fn exceeds_caps(shape: &Shape) -> bool {
-    shape.depth > usize::from(CAPS.depth)
-        || shape.nodes > CAPS.nodes as usize
-        || shape.members > CAPS.members as usize
-        || shape.name_bytes > CAPS.name_bytes as usize
-        || shape.string_bytes > CAPS.string_bytes as usize
+fn exceeds_caps(shape: &Shape, caps: &Caps) -> bool {
+    shape.depth > usize::from(caps.depth)
+        || shape.nodes > caps.nodes as usize
+        || shape.members > caps.members as usize
+        || shape.name_bytes > caps.name_bytes as usize
+        || shape.string_bytes > caps.string_bytes as usize
+        || shape.number_bytes > caps.number_bytes as usize
 }
 
 /// The document's nodes say what an independent reader reads, whichever of equal names it prefers.
-fn assert_read_alike(text: &str, document: &Document) {
+fn assert_read_alike(text: &str, document: &Document, caps: &Caps) {
     let (last, shape) = read(text, Wins::Last);
     let (first, _) = read(text, Wins::First);
-    assert!(!exceeds_caps(&shape), "beyond the caps: {text}");
+    assert!(!exceeds_caps(&shape, caps), "beyond the caps: {text}");
     assert!(!shape.has_duplicates && first == last, "duplicates: {text}");
+    let divides = shape.has_nul_name || shape.has_unsafe_integer;
+    assert!(!caps.interoperable || !divides, "parsers differ: {text}");
     assert_eq!(read_node(document.root()), last);
 }
 

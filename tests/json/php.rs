@@ -19,7 +19,7 @@ while (($line = fgets(STDIN)) !== false) {
 const BODIES: [&str; 6] = [
     r#"{"service":"getStatus","target":{"email":"a@example.com"}}"#,
     r#" { "front" : "\/9j\/4AAQ", "n" : [0, -1, 1.5, true, false, null] } "#,
-    r#"{"é":"\u00e9","esc":"\"\\\/\b\f\n\r\t\ud83d\ude00","u":"漢字😀","nul":"\u0000","key\u0000":1}"#,
+    r#"{"é":"\u00e9","esc":"\"\\\/\b\f\n\r\t\ud83d\ude00","u":"漢字😀","nul":"\u0000","key\u0001":1}"#,
     r#"{"username":1,"passport":2,"deep":{"user":"x","pass":"y"}}"#,
     r#"{"a":{"b":[[[["c"]]]]},"0":"zero","":"empty"}"#,
     r#"{}"#,

@@ -8,9 +8,9 @@ use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
-use dcams_gateway::json::Malformed;
+use dcams_gateway::json::{Caps, Malformed};
 
-use super::oracle::{Fate, judge};
+use super::oracle::{Fate, judge, judge_within};
 
 /// Bodies as callers send them, and some that sit at the edges.
 const GOOD: [&str; 8] = [
@@ -76,7 +76,7 @@ const PARTS: [&str; 47] = [
 ];
 
 /// What mutations add as whole members.
-const MEMBERS: [&str; 11] = [
+const MEMBERS: [&str; 12] = [
     "\"a\":0,",
     "\"b\":{},",
     "\"email\":\"\\/\",",
@@ -84,7 +84,8 @@ const MEMBERS: [&str; 11] = [
     "\"deep\":{\"a\":[[[[[1]]]]]},",
     "\"user\":1,",
     "\"pa\\u0073s\":1,",
-    "\"\\u0000\":\"\\ud83d\\ude00\",",
+    "\"\\u0001\":\"\\ud83d\\ude00\",",
+    "\"\\u0000x\":0,",
     "\"name of more than 24 bytes\":0,",
     "\"big\":1e308,",
     " \"é\" : -0.0 ,",
@@ -111,15 +112,17 @@ const NAMES: [&str; 14] = [
 const TEXTS: [&str; 9] =
     ["", "x", "\\/9j\\/4AAQ", "\\u0000", "é漢😀", "\\ud83d\\ude00", "\\\\", "\\\"", "user"];
 
-const NUMBERS: [&str; 10] = [
+const NUMBERS: [&str; 12] = [
     "0",
     "-0",
     "1",
     "1.50",
     "1E5",
     "-2e-3",
-    "9007199254740993",
-    "123456789012345678901234567890",
+    "9007199254740991",
+    "9007199254740993.5",
+    "0.10000000000000000000000000000000000000000000000000000000000000000000000000",
+    "-9007199254740992",
     "1e307",
     "1e308",
 ];
@@ -265,10 +268,36 @@ fn the_generators_reach_every_fate() {
     assert!(generated[0] >= 300 && mutated[0] >= 100, "{generated:?} {mutated:?}");
 }
 
+/// A request around a text of a few KB, whose parts may stand anywhere in it.
+fn long_request() -> impl Strategy<Value = String> {
+    let filler = (0..5000usize, select(&["A", "\\/", "é", "\\u00e9", "\\ud83d\\ude00", "漢A"][..]));
+    let text = vec((filler, select(&TEXTS[..])), 1..4).prop_map(|pieces| {
+        pieces
+            .iter()
+            .map(|((times, unit), text)| format!("{}{text}", unit.repeat(*times)))
+            .collect::<String>()
+    });
+    (vec((select(&NAMES[..]), text), 1..4), object(value())).prop_map(|(members, last)| {
+        let members: String = members.iter().map(|(name, text)| format!("\"{name}\":\"{text}\",")).collect();
+        format!("{{{members}\"last\":{last}}}")
+    })
+}
+
 proptest! {
     #[test]
     fn a_generated_object_is_refused_by_rule_or_sent_as_read(body in object(value())) {
         judge(body.as_bytes());
+    }
+
+    #[test]
+    fn a_long_request_is_refused_by_rule_or_sent_as_read(
+        body in long_request(), mutations in vec(mutation(), 0..3)
+    ) {
+        let mut body = body.into_bytes();
+        for mutation in &mutations {
+            mutate(&mut body, mutation);
+        }
+        judge_within(&body, &Caps::REQUEST);
     }
 
     #[test]

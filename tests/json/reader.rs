@@ -46,8 +46,14 @@ pub struct Shape {
     pub name_bytes: usize,
     /// Bytes of the longest string value as written.
     pub string_bytes: usize,
+    /// Bytes of the longest number as written.
+    pub number_bytes: usize,
     /// Some number is 1e308 or more, or less than -1e308.
     pub has_huge_number: bool,
+    /// Some number without fraction and exponent is beyond ±(2^53 − 1).
+    pub has_unsafe_integer: bool,
+    /// Some name has a NUL, unescaped.
+    pub has_nul_name: bool,
 }
 
 /// Reads `text`, which must be valid JSON of at most 128 levels.
@@ -88,6 +94,7 @@ impl Reader<'_> {
         self.word("{", ());
         while self.first() != '}' {
             let (name, written) = self.string();
+            self.shape.has_nul_name |= name.contains('\0');
             self.shape.name_bytes = self.shape.name_bytes.max(written);
             self.first();
             self.word(":", ());
@@ -154,6 +161,11 @@ impl Reader<'_> {
         let (number, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
         self.shape.has_huge_number |= number.parse::<f64>().unwrap().abs() >= 1e308;
+        self.shape.number_bytes = self.shape.number_bytes.max(number.len());
+        let digits = number.trim_start_matches('-');
+        let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
+        // As numbers of one length compare.
+        self.shape.has_unsafe_integer |= is_integer && (digits.len(), digits) > (16, "9007199254740991");
         Read::Number(number.to_owned())
     }
 

@@ -8,6 +8,7 @@ use crate::config::findings::Findings;
 use crate::config::model::{Data, Listen, Ops, TlsFiles};
 use crate::config::reader::Field;
 use crate::config::written::{self, Root};
+use crate::tls::{TlsFault, certified_key};
 
 pub(super) fn data(root: &Root, base: &Path, findings: &mut Findings) -> Option<Data> {
     let written = root.data.value()?;
@@ -106,13 +107,22 @@ fn judge_tls_use(written: &written::Data, findings: &mut Findings) {
 }
 
 fn tls_files(tls: &written::Tls, base: &Path, findings: &mut Findings) -> Option<TlsFiles> {
-    if let Some(at) = tls.cert.at() {
-        files::expect_file(&base.join(&at.value.0), &at.spot, findings);
+    let cert_there =
+        tls.cert.at().is_some_and(|at| files::expect_file(&base.join(&at.value.0), &at.spot, findings));
+    let key_there =
+        tls.key.at().is_some_and(|at| files::expect_private_file(&at.value.0, base, &at.spot, findings));
+    let (cert, key) = (tls.cert.at()?, tls.key.at()?);
+    let files = TlsFiles { cert: base.join(&cert.value.0), key: base.join(&key.value.0) };
+    if cert_there
+        && key_there
+        && let Err(fault) = certified_key(&files.cert, &files.key)
+    {
+        let of_key = !matches!(&fault, TlsFault::Pem { expected: "certificate", .. });
+        let spot = if of_key { &key.spot } else { &cert.spot };
+        let remedy = "provide the certificate chain and the private key that belongs to it, both as PEM";
+        findings.error_at(spot, &fault.to_string(), remedy);
     }
-    if let Some(at) = tls.key.at() {
-        files::expect_private_file(&base.join(&at.value.0), &at.spot, findings);
-    }
-    Some(TlsFiles { cert: base.join(&tls.cert.value()?.0), key: base.join(&tls.key.value()?.0) })
+    Some(files)
 }
 
 fn workers(written: &written::Data) -> usize {

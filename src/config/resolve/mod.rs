@@ -9,13 +9,16 @@ mod files;
 mod listeners;
 mod schemas;
 mod services;
+mod together;
 
 use std::path::Path;
 
 use super::canonical::Canonical;
 use super::collections::Named;
 use super::findings::Findings;
-use super::model::{Audit, AuditOutput, Config, Credential, Log, Rate, Roots, SecretRef, Upstream};
+use super::model::{
+    Audit, AuditOutput, Config, Credential, HttpVersion, Log, Rate, Roots, SecretRef, Upstream,
+};
 use super::reader::{At, Field, Written, listed, nearest};
 use super::secrets::{Role, SecretUse, SecretUses};
 use super::units::Count;
@@ -35,7 +38,9 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
     let services = services::services(root, base, findings);
     let callers = callers::callers(root, findings);
     let credentials = credentials(root, base);
-    let log = log(root);
+    let log = log(root, findings);
+    together::judge(root, base, services.as_deref(), findings);
+    conceal_unlikely_references(root, base, findings);
     let services = services?;
     if too_many {
         return None;
@@ -64,21 +69,32 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
 /// Every place that refers to a secret, as far as it could be read: the key of the fingerprints, then user
 /// and password of each credential.
 pub(super) fn secret_uses(root: &Root, base: &Path, findings: &Findings) -> Vec<SecretUse> {
-    let used = |role: Role, field: &Field<SecretRef>| {
-        field.at().map(|at| SecretUse {
-            role,
-            key: at.spot.key.to_string(),
-            origin: findings.origin(&at.spot.place),
-            reference: located(&at.value, base),
-        })
+    let used = |(role, at): (Role, &At<SecretRef>)| SecretUse {
+        role,
+        key: at.spot.key.to_string(),
+        origin: findings.origin(&at.spot.place),
+        reference: located(&at.value, base),
+        quotable: files::is_likely_reference(&at.value, base),
     };
-    let mut uses = Vec::new();
-    uses.extend(root.audit.value().and_then(|audit| used(Role::FingerprintKey, &audit.fingerprint_key)));
-    for (_, credential) in entries(&root.credentials) {
-        uses.extend(used(Role::User, &credential.value.user));
-        uses.extend(used(Role::Pass, &credential.value.pass));
+    secret_references(root).map(used).collect()
+}
+
+fn secret_references(root: &Root) -> impl Iterator<Item = (Role, &At<SecretRef>)> {
+    let key = root.audit.value().and_then(|audit| audit.fingerprint_key.at());
+    let pairs = entries(&root.credentials).flat_map(|(_, credential)| {
+        let user = credential.value.user.at().map(|at| (Role::User, at));
+        user.into_iter().chain(credential.value.pass.at().map(|at| (Role::Pass, at)))
+    });
+    key.map(|at| (Role::FingerprintKey, at)).into_iter().chain(pairs)
+}
+
+/// Keeps out of every report what may be a secret in the place of its name.
+fn conceal_unlikely_references(root: &Root, base: &Path, findings: &mut Findings) {
+    for (_, at) in secret_references(root) {
+        if !files::is_likely_reference(&at.value, base) {
+            findings.conceal_at(&at.spot.place);
+        }
     }
-    uses
 }
 
 fn limit_entries(root: &Root, findings: &mut Findings) -> bool {
@@ -104,8 +120,13 @@ fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstrea
     let roots = written.roots.at().map(|at| match &at.value {
         Roots::File(path) => {
             let path = base.join(path);
-            files::expect_file(&path, &at.spot, findings);
-            Roots::File(path)
+            let there = files::expect_file(&path, &at.spot, findings);
+            let roots = Roots::File(path);
+            if there && let Err(fault) = crate::tls::client(&roots, HttpVersion::Http1) {
+                let remedy = "provide the certificates of the authorities, as PEM";
+                findings.error_at(&at.spot, &fault.to_string(), remedy);
+            }
+            roots
         }
         other => other.clone(),
     });
@@ -125,7 +146,7 @@ fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
     let output = written.output.at().map(|at| match &at.value {
         AuditOutput::File(path) => {
             let path = base.join(path);
-            files::expect_folder_of(&path, &at.spot, findings);
+            files::expect_appendable(&path, &at.spot, findings);
             AuditOutput::File(path)
         }
         AuditOutput::Stdout => AuditOutput::Stdout,
@@ -138,8 +159,12 @@ fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
     })
 }
 
-fn log(root: &Root) -> Option<Log> {
+fn log(root: &Root, findings: &mut Findings) -> Option<Log> {
     let written = root.log.value()?;
+    if let Some(filter) = written.filter.at().filter(|filter| filter.value.names_others()) {
+        let remedy = "events of libraries are never written: name `dcams_gateway` or a module of it";
+        findings.warn_at(&filter.spot, "names a module that has no events", remedy);
+    }
     Some(Log { filter: written.filter.value()?.0.as_str().into(), format: *written.format.value()? })
 }
 
@@ -213,10 +238,17 @@ fn refer<T>(
         return u16::try_from(index).ok();
     }
     let names: Vec<_> = entries.keys().map(String::as_str).collect();
-    let remedy = match nearest(wanted, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the names in [{kind}] are {}", listed(&names)),
-    };
-    findings.error_at(&name.spot, &format!("there is no [{kind}.{wanted}]"), &remedy);
+    match nearest(wanted, names.iter().copied()) {
+        Some(near) => {
+            let problem = format!("there is no [{kind}.{wanted}]");
+            findings.error_at(&name.spot, &problem, &format!("did you mean `{near}`?"));
+        }
+        // What resembles no name may be a secret that slipped here.
+        None => {
+            findings.conceal_at(&name.spot.place);
+            let remedy = format!("the names in [{kind}] are {}", listed(&names));
+            findings.error_at(&name.spot, &format!("names nothing in [{kind}]"), &remedy);
+        }
+    }
     None
 }

@@ -46,7 +46,14 @@ impl Schemas {
                     format!("name a folder that has it as `schemas_dir`; built in are {}", listed(&names))
                 }
             };
-            findings.error_at(spot, &format!("the schema file {} does not exist", self.path(name)), &remedy);
+            // What resembles no file's name may be a secret that slipped here.
+            let problem = if name.ends_with(".json") {
+                format!("the schema file {} does not exist", self.path(name))
+            } else {
+                findings.conceal_at(&spot.place);
+                "the schema file that is named here does not exist".to_owned()
+            };
+            findings.error_at(spot, &problem, &remedy);
             return None;
         }
         if let Some(known) = self.compiled.get(name) {

@@ -90,6 +90,42 @@ fn what_would_let_unknown_members_pass_is_refused() {
 }
 
 #[test]
+fn an_object_is_not_closed_where_additional_properties_evaluate_what_is_left() {
+    let root = |keywords: &str| {
+        faults(&format!(
+            r##""type": "object", "properties": {{"service": {{"type": "null"}}}}, "unevaluatedProperties": false,
+            {keywords}, "$defs": {{"any": {{"anyOf": [{{"additionalProperties": true}}]}}}}"##
+        ))
+    };
+    for (keywords, pointer) in [
+        (r#""additionalProperties": true"#, ""),
+        (r#""additionalProperties": {"type": "string", "maxLength": 9}"#, ""),
+        (r#""allOf": [{"additionalProperties": true}]"#, "/allOf/0"),
+        (r#""anyOf": [{"additionalProperties": {}}]"#, "/anyOf/0"),
+        (r#""oneOf": [{"allOf": [{"additionalProperties": {}}]}]"#, "/oneOf/0/allOf/0"),
+        (r#""if": {"additionalProperties": true}"#, "/if"),
+        (r#""if": true, "then": {"additionalProperties": true}"#, "/then"),
+        (r#""if": false, "else": {"additionalProperties": true}"#, "/else"),
+        (r#""not": {"additionalProperties": true}"#, "/not"),
+        (r#""dependentSchemas": {"service": {"additionalProperties": true}}"#, "/dependentSchemas/service"),
+        (r##""$ref": "#/$defs/any""##, "/$defs/any/anyOf/0"),
+    ] {
+        let found = root(keywords);
+        let pointer = format!("{pointer}/additionalProperties");
+        let is_right = found.iter().any(|(at, said)| *at == pointer && said.contains("an open object"));
+        assert!(is_right, "{keywords}: {found:#?}");
+    }
+    for keywords in [
+        r#""additionalProperties": false"#,
+        r#""anyOf": [{"additionalProperties": false}]"#,
+        r#""x-open": true, "additionalProperties": {"type": "null"}"#,
+        r#""if": {"required": ["service"]}"#,
+    ] {
+        assert_eq!(root(keywords), [], "{keywords}");
+    }
+}
+
+#[test]
 fn a_member_named_by_a_condition_is_checked_like_any_other() {
     assert_member_fault(
         r#"{"type": "object", "unevaluatedProperties": false, "anyOf": [{"properties": {"b": {"type": "string"}}}]}"#,
@@ -266,6 +302,21 @@ fn a_reference_may_reach_this_file_and_its_neighbours() {
 }
 
 #[test]
+fn a_definition_named_like_the_place_of_another_file_is_refused() {
+    let (pointer, problem) = first_fault([
+        file(
+            "s.json",
+            r#"{"$schema": "DRAFT", "type": "object", "additionalProperties": false,
+            "properties": {"a": {"$ref": "other.json#/$defs/a"}},
+            "$defs": {"file:other.json": {"$defs": {"a": {"type": "boolean"}}}}}"#,
+        ),
+        file("other.json", r#"{"$schema": "DRAFT", "$defs": {"a": {"type": "null"}}}"#),
+    ]);
+    assert_eq!(pointer, "/$defs/file:other.json");
+    assert!(problem.contains("stands for another file"), "{problem}");
+}
+
+#[test]
 fn the_digest_covers_the_files_that_are_referred_to() {
     let first = file(
         "s.json",
@@ -317,6 +368,34 @@ fn a_reference_out_of_the_files_is_refused() {
         let found = faults(&object(&format!(r#"{{"$ref": "{target}"}}"#)));
         assert!(found.iter().any(|(_, said)| said.contains(problem)), "{target}: {found:?}");
     }
+}
+
+#[test]
+fn a_reference_to_what_is_no_schema_is_refused() {
+    for (keyword, target) in [
+        (r#""examples": [{"requried": ["x"]}]"#, "#/examples/0"),
+        (r#""default": {"requried": ["x"]}"#, "#/default"),
+        (r#""const": {"requried": ["x"]}"#, "#/const"),
+        (r#""enum": [{"requried": ["x"]}]"#, "#/enum/0"),
+        (r#""$defs": {"a": {"type": "null"}}"#, "#/$defs"),
+        (r#""$defs": {"a": {"type": "null", "examples": [{}]}}"#, "#/$defs/a/examples/0"),
+    ] {
+        let found = faults(&format!(
+            r#""type": "object", "additionalProperties": false, {keyword},
+            "properties": {{"a": {{"type": "null", "$ref": "{target}"}}}}"#
+        ));
+        let expected = format!("\"$ref\": \"{target}\" leads to what is no schema");
+        assert_eq!(found, [("/properties/a/$ref".to_owned(), expected)], "{keyword}");
+    }
+    let pointed = |target: &str| {
+        faults(&format!(
+            r#""type": "object", "additionalProperties": false, "$defs": {{"a/b~c": {{"type": "null"}}}}, "properties":
+            {{"a": {{"$ref": "{target}"}}, "b": {{"allOf": [{{"type": "null"}}]}}}}"#
+        ))
+    };
+    assert_eq!(pointed("#/$defs/a~1b~0c"), []);
+    assert_eq!(pointed("#/properties/b"), []);
+    assert_eq!(pointed("#/properties/b/allOf/0"), []);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::json::{self, Caps};
 
 /// Wide enough that the schema, not the parser, has the word.
 const CAPS: Caps =
-    Caps { depth: 64, nodes: u32::MAX, members: u32::MAX, name_bytes: u32::MAX, string_bytes: u32::MAX };
+    Caps { depth: 64, nodes: u32::MAX, members: u32::MAX, name_bytes: u32::MAX, ..Caps::REQUEST };
 
 fn parse(text: impl Into<Vec<u8>>) -> Document {
     json::parse(Bytes::from(text.into()), &CAPS).unwrap()

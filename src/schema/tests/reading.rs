@@ -137,3 +137,20 @@ fn a_long_list_is_not_called_unique_unseen() {
     assert!(!View::new(document.root().member("list").unwrap(), &reading).is_unique());
     assert!(reading.gave_up());
 }
+
+/// Pair by pair these are four thousand million characters to compare.
+#[test]
+fn long_elements_are_told_apart_in_one_pass() {
+    let list = |last: &str| {
+        let text = r"\/".repeat(8 * 1024);
+        let mut elements: Vec<_> = (0..1023).map(|n| format!("\"{text}{n:04}\"")).collect();
+        elements.push(format!("\"{}{last}\"", text.replace('\\', "")));
+        parse(format!(r#"{{"list": [{}]}}"#, elements.join(",")))
+    };
+    for (last, unique) in [("1023", true), ("0007", false)] {
+        let document = list(last);
+        let reading = Reading::for_verdict();
+        assert_eq!(View::new(document.root().member("list").unwrap(), &reading).is_unique(), unique);
+        assert!(!reading.gave_up());
+    }
+}

@@ -1,7 +1,14 @@
 //! How does a body come in, and how is one refused that is still on its way?
 
-use super::make::{MIB, customer_of, head, sealed, status_of};
-use crate::harness::{BATCH, Connection, GET_STATUS, KYC_API, Setup, Upstream, wait_for};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::make::{
+    GET_IMAGES, MIB, customer_of, customer_with_photo, ending, head, narrow, sealed, status_of,
+};
+use crate::harness::{
+    Answer, BATCH, Connection, GET_STATUS, KYC_API, PATIENCE, Setup, Upstream, message, wait_for,
+};
 
 #[test]
 fn a_body_of_20_mib_is_forwarded_byte_for_byte() {
@@ -95,7 +102,13 @@ fn a_refusal_reaches_a_caller_that_is_still_sending() {
     wait_for("the request", || (gateway.metric("dcams_gateway_requests_in_progress")? == 1.0).then_some(()));
     let body = customer_of(20 * MIB);
     for (key, status) in [("wrong", 401), (BATCH, 413), (KYC_API, 429)] {
-        let answer = gateway.post(key, &body);
+        let mut stream = TcpStream::connect(gateway.data()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Most clients take a send that fails for the end and never look for an answer.
+        stream.write_all(&message(key, &body)).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let answer = Answer::parse(&bytes);
         assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
     }
     assert!(upstream.received().is_empty());
@@ -135,6 +148,26 @@ fn a_body_is_asked_for_after_authentication_only() {
     let (mut connection, first) = expecting("wrong");
     assert!(first.starts_with("HTTP/1.1 401 ") && first.contains("connection: close\r\n"), "{first}");
     assert!(!connection.read_to_end().windows(3).any(|window| window == b"100"));
+}
+
+#[test]
+fn an_answer_is_whole_before_its_connection_closes() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    assert_eq!(gateway.post(KYC_API, customer_with_photo()).status, 200);
+    let last = [
+        &head(KYC_API, &format!("Connection: close\r\nContent-Length: {}\r\n", GET_IMAGES.len())),
+        GET_IMAGES.as_bytes(),
+    ];
+    let mut stream = narrow(gateway.data(), &last.concat());
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    let record = &gateway.wait_for_audit_lines(2)[1];
+    assert_eq!(ending(record), ("forwarded", None, Some(200)));
+    // But for the head and what `narrow` read of the body.
+    let answer = usize::try_from(record["bytes"]["answer"].as_u64().unwrap()).unwrap();
+    assert!(rest.len() < answer && rest.len() > answer - 1024, "{} of {answer}", rest.len());
+    assert!(rest.ends_with(b"}"));
 }
 
 #[test]

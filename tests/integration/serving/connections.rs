@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::make::GET_IMAGES;
-use super::make::{connection_events, customer_with_photo, ending, head, narrow};
+use super::make::{customer_with_photo, ending, head, narrow, wait_for_events};
 use crate::harness::{Connection, GET_STATUS, KYC_API, Setup, Upstream, message, wait_for};
 
 #[test]
@@ -11,10 +11,10 @@ fn a_connection_that_says_nothing_is_closed() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream).set("data.first_byte_timeout", "100ms").start();
     assert!(gateway.connect().is_closed());
-    assert_eq!(connection_events(&gateway, "first_byte_timeout"), 1.0);
+    wait_for_events(&gateway, "first_byte_timeout", 1.0);
     let gateway = Setup::before(&upstream).tls().set("data.first_byte_timeout", "100ms").start();
     assert!(Connection::plain(gateway.data()).is_closed());
-    assert_eq!(connection_events(&gateway, "first_byte_timeout"), 1.0);
+    wait_for_events(&gateway, "first_byte_timeout", 1.0);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_head_that_does_not_end_is_closed() {
     assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
     connection.send(b"POST / HTTP/1.1\r\n");
     assert!(connection.is_closed());
-    assert_eq!(connection_events(&gateway, "header_timeout"), 2.0);
+    wait_for_events(&gateway, "header_timeout", 2.0);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn an_idle_connection_is_closed() {
     let mut connection = gateway.connect();
     assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
     assert!(connection.is_closed());
-    assert_eq!(connection_events(&gateway, "idle_timeout"), 1.0);
+    wait_for_events(&gateway, "idle_timeout", 1.0);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn an_answer_that_nobody_reads_is_given_up() {
     let mut stream = narrow(gateway.data(), &message(KYC_API, GET_IMAGES.as_bytes()));
     let record = &gateway.wait_for_audit_lines(2)[1];
     assert_eq!(ending(record), ("truncated", None, Some(200)));
-    assert_eq!(connection_events(&gateway, "reader_timeout"), 1.0);
+    wait_for_events(&gateway, "reader_timeout", 1.0);
     // The rest is what the systems had taken.
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
@@ -90,7 +90,7 @@ fn more_connections_than_allowed_are_closed_at_once() {
             assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
         }
         assert!(gateway.connect().is_closed(), "{limit}");
-        assert_eq!(connection_events(&gateway, event), 1.0);
+        wait_for_events(&gateway, event, 1.0);
         drop(held);
         wait_for("the connections to end", || {
             (gateway.metric("dcams_gateway_connections_open")? == 0.0).then_some(())

@@ -71,6 +71,28 @@ fn requests_in_progress_are_answered_over_http2() {
 }
 
 #[test]
+fn a_request_that_was_sent_before_the_end_is_answered() {
+    let upstream = Upstream::start();
+    for _ in 0..5 {
+        let mut gateway = Setup::before(&upstream).start();
+        let mut connections = [gateway.connect(), gateway.connect(), gateway.connect()];
+        for connection in &mut connections {
+            connection.send(&message(KYC_API, GET_STATUS.as_bytes()));
+        }
+        // As soon as they are accepted, whether or not anything was read.
+        wait_for("the connections", || {
+            (gateway.metric("dcams_gateway_connections_open")? == 3.0).then_some(())
+        });
+        gateway.terminate();
+        for connection in &mut connections {
+            assert!([200, 503].contains(&connection.read_answer().status));
+        }
+        assert_eq!(gateway.wait().code(), Some(0));
+        assert_eq!(gateway.audit_lines().len(), 3);
+    }
+}
+
+#[test]
 fn a_write_without_its_caller_is_waited_for() {
     let upstream = Upstream::start();
     let mut gateway = Setup::before(&upstream).start();

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-use super::make::{GET_IMAGES, connection_events, customer_with_photo, ending};
+use super::make::{GET_IMAGES, customer_with_photo, ending, wait_for_events};
 use crate::harness::{
     Connection, GET_STATUS, Gateway, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream,
 };
@@ -80,7 +80,7 @@ fn every_service_is_served_by_http2() {
         let (status, _) = whole(sender.send_request(request(KYC_API, GET_STATUS)).await.unwrap()).await;
         assert_eq!(status, StatusCode::OK, "a refused stream must not end its connection");
     });
-    assert_eq!(connection_events(&gateway, "accepted"), 1.0);
+    wait_for_events(&gateway, "accepted", 1.0);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_stream_that_nobody_reads_is_given_up() {
         assert!(unread.into_body().collect().await.is_err());
     });
     assert_eq!(ending(&gateway.wait_for_audit_lines(2)[1]), ("truncated", None, Some(200)));
-    assert_eq!(connection_events(&gateway, "reader_timeout"), 1.0);
+    wait_for_events(&gateway, "reader_timeout", 1.0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::harness::{Gateway, PATH, PATIENCE};
+use crate::harness::{Gateway, PATH, PATIENCE, wait_for};
 
 /// A photograph as a phone takes it, 3.5 MB.
 const PHOTO: &[u8] = include_bytes!("../../images/phone-photo.jpg");
@@ -68,9 +68,10 @@ pub fn bodies_in_memory(gateway: &Gateway) -> u64 {
     format!("{}", bytes.unwrap()).parse().unwrap()
 }
 
-/// How often this happened to a connection.
-pub fn connection_events(gateway: &Gateway, event: &str) -> f64 {
-    gateway.metric(&format!("dcams_gateway_connections_total{{event=\"{event}\"}}")).unwrap_or(0.0)
+/// Waits until this has happened to connections so often.
+pub fn wait_for_events(gateway: &Gateway, event: &str, count: f64) {
+    let series = format!("dcams_gateway_connections_total{{event=\"{event}\"}}");
+    wait_for(event, || (gateway.metric(&series)? == count).then_some(()));
 }
 
 /// The members of a record that say how its request ended.
