@@ -1,6 +1,8 @@
 //! Does memory stay within 1.5 times the body, whatever its shape, up to what is sent?
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use dcams_gateway::json::{Caps, parse};
 use dcams_gateway::schema::{Schema, builtin};
@@ -10,6 +12,9 @@ use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
+
+/// The allocator counts for the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const MIB: usize = 1 << 20;
 
@@ -92,6 +97,7 @@ fn cost(body: String, caps: &Caps) -> (usize, bool) {
 
 #[test]
 fn parsing_allocates_at_most_a_small_constant_beside_the_body() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for (caps, constant) in [(Caps::REQUEST, MIB / 12), (Caps::ANSWER, MIB)] {
         let mut accepted = 0;
         // Below, at and far above what the caps allow.
@@ -127,6 +133,7 @@ fn cost_of_all(body: String, schema: &Schema, prefix: &Prefix) -> (usize, Option
 
 #[test]
 fn validating_and_splicing_allocates_at_most_half_the_body_beside_it() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let files = builtin();
     let secret = || Secret::new(b"s3cret".to_vec());
     let prefix = Prefix::new(&secret(), &secret()).unwrap();
