@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -163,6 +163,7 @@ impl Parts {
             deadline,
             fate,
             sent: Arc::clone(&sealed.sent),
+            resent: Arc::default(),
         };
         let before = sealed.sent.load(Ordering::Relaxed);
         sealed.track().note(|record| {
@@ -172,7 +173,8 @@ impl Parts {
                 UpstreamFacts { attempts: attempts + 1, fate_unknown, ..UpstreamFacts::default() };
             record.answer_bytes = 0;
         });
-        let mut under_way = UnderWay { sealed, before, fate, settled: false };
+        let resent = Arc::clone(&exchange.resent);
+        let mut under_way = UnderWay { sealed, resent, before, fate, settled: false };
         let answered = self.client.exchange(exchange).await;
         // Where not a byte of the body was handed over, nothing can have happened.
         let answered =
@@ -223,6 +225,7 @@ impl Parts {
 /// caller who left, a stop or a panic.
 struct UnderWay<'a> {
     sealed: &'a Sealed,
+    resent: Arc<AtomicU8>,
     /// Body bytes sent by earlier attempts.
     before: u64,
     fate: Fate,
@@ -241,6 +244,7 @@ impl Drop for UnderWay<'_> {
         let sent = self.sealed.sent.load(Ordering::Relaxed);
         self.sealed.track().note(|record| {
             record.sent_bytes = sent;
+            record.upstream.attempts += self.resent.load(Ordering::Relaxed);
             record.upstream.fate_unknown |= unknown;
         });
     }

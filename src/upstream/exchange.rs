@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct Exchange {
     pub fate: Fate,
     /// Counts body bytes handed to a connection.
     pub sent: Arc<AtomicU64>,
+    /// Counts how often it was sent again because an idle connection turned out to be closed.
+    pub resent: Arc<AtomicU8>,
 }
 
 /// An answer as it came, whole.
@@ -137,6 +139,7 @@ impl Client {
                     // be sent again.
                     None if was_idle && exchange.fate == Fate::Harmless && !is_invalid(error.error()) => {
                         reused = MAX_REUSED;
+                        exchange.resent.fetch_add(1, Ordering::Relaxed);
                         request = self.request(exchange, endpoint)?;
                     }
                     None => return Err(failure(error.error(), exchange.fate)),
