@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD as STANDARD, URL_SAFE_NO_PAD as URL_SAFE};
 use bytes::Bytes;
 use dcams_gateway::audit::{ErrorClass, ResultKind, ReturnedStatus};
+use dcams_gateway::json::{Caps, Document, parse};
 use dcams_gateway::reject::{Fate, Reject};
 use dcams_gateway::secret::Secret;
 use dcams_gateway::upstream::{Judged, Needles, judge};
@@ -51,6 +52,12 @@ pub enum Verdict {
 }
 
 static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles::of(&Secret::new(PASS.into())));
+/// A request of nothing, and one with the password.
+static REQUESTS: LazyLock<(Document, Document)> = LazyLock::new(|| {
+    let document = |body: String| parse(Bytes::from(body), &Caps::REQUEST).ok().unwrap();
+    let guess = serde_json::to_string(PASS).unwrap();
+    (document("{}".to_owned()), document(format!("{{\"fn\":{guess}}}")))
+});
 static DISGUISES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(disguises);
 
 /// Judges the answer that `input` stands for, and panics where the verdict is not what the rules demand.
@@ -59,7 +66,7 @@ pub fn check(input: &[u8]) -> Option<Verdict> {
     let (&[status, kind, circumstances], body) = input.split_first_chunk()?;
     let status = StatusCode::from_u16(STATUSES[usize::from(status) % STATUSES.len()]).unwrap();
     let headers = headers(kind, circumstances, body);
-    let request: &[u8] = if circumstances & ECHOES == 0 { b"{}" } else { PASS.as_bytes() };
+    let request = if circumstances & ECHOES == 0 { &REQUESTS.0 } else { &REQUESTS.1 };
     let verdict = judge(status, &headers, &Bytes::copy_from_slice(body), request, &NEEDLES, Fate::Unknown);
     let holds = headers.values().any(|value| is_held(value.as_bytes())) || is_held_by(body);
     Some(match verdict {
