@@ -34,11 +34,6 @@ impl Needles {
             forms.extend([digits(raw, b"0123456789ABCDEF"), digits(raw, b"0123456789abcdef")]);
             for alphabet in [&alphabet::STANDARD, &alphabet::URL_SAFE] {
                 forms.extend((0..3).map(|offset| base64_at(raw, offset, alphabet)));
-                // As PHP writes it into JSON.
-                let escaped = |form: Vec<u8>| {
-                    String::from_utf8(form).ok().map(|text| text.replace('/', "\\/").into_bytes())
-                };
-                forms.extend((0..3).filter_map(|offset| escaped(base64_at(raw, offset, alphabet))));
             }
         }
         forms.retain(|form| form != raw && !form.is_empty());
@@ -230,9 +225,7 @@ mod tests {
         let mut haystacks = vec![PASS.to_owned(), hex.to_lowercase(), hex, percent, percent_minimal, json];
         haystacks.push("p\\u00e4ss\\/\\\"word\\\\ 1234".to_owned());
         for before in ["", "x", "xy", "xyz"] {
-            let base64 = STANDARD.encode(format!("{before}{PASS} and more"));
-            haystacks.push(base64.replace('/', "\\/"));
-            haystacks.push(base64);
+            haystacks.push(STANDARD.encode(format!("{before}{PASS} and more")));
         }
         for haystack in haystacks {
             assert!(needles.found_in(format!("..{haystack}..").as_bytes()), "{haystack}");
