@@ -1,11 +1,15 @@
 //! What is written down about every request, and how does it reach its file?
 
+mod chain;
 mod encode;
 mod fingerprint;
 mod record;
 mod recorder;
+mod sealed;
+mod signing;
 mod writer;
 
+pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub(crate) use encode::hex;
 pub use encode::{Names, encode};
 pub use fingerprint::Fingerprinter;
@@ -14,6 +18,8 @@ pub use record::{
     ReturnedStatus, Textless, UpstreamFacts,
 };
 pub use recorder::Recorder;
+pub use sealed::Sealed;
+pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
 pub use writer::{AuditFault, Health, Writer};
 
 /// The JSON Schema of a line.
