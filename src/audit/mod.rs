@@ -6,6 +6,7 @@ mod fingerprint;
 mod record;
 mod recorder;
 mod sealed;
+mod segments;
 mod signing;
 mod writer;
 
@@ -19,6 +20,7 @@ pub use record::{
 };
 pub use recorder::Recorder;
 pub use sealed::Sealed;
+pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
 pub use writer::{AuditFault, Health, Writer};
 
