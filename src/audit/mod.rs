@@ -2,7 +2,10 @@
 
 mod chain;
 mod encode;
+mod entry;
+mod filter;
 mod fingerprint;
+mod index;
 mod record;
 mod recorder;
 mod sealed;
@@ -13,7 +16,10 @@ mod writer;
 pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub(crate) use encode::hex;
 pub use encode::{Names, encode};
+pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
+pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;
+pub use index::{Counted, Found, Group, Index, IndexFault, Notice, Order, Progress, Role, Size};
 pub use record::{
     AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind, ResultKind,
     ReturnedStatus, Textless, UpstreamFacts,
