@@ -3,6 +3,7 @@
 mod chain;
 mod encode;
 mod entry;
+mod export;
 mod filter;
 mod fingerprint;
 mod index;
@@ -11,12 +12,14 @@ mod recorder;
 mod sealed;
 mod segments;
 mod signing;
+mod tail;
 mod writer;
 
 pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub(crate) use encode::hex;
 pub use encode::{Names, encode};
 pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
+pub use export::{Format, export};
 pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;
 pub use index::{Counted, Found, Group, Index, IndexFault, Notice, Order, Progress, Role, Size};
@@ -28,6 +31,7 @@ pub use recorder::Recorder;
 pub use sealed::Sealed;
 pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
+pub use tail::{Follower, last_lines};
 pub use writer::{AuditFault, Health, Writer};
 
 /// The JSON Schema of a line.

@@ -15,8 +15,6 @@ mod row;
 mod scan;
 mod select;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
