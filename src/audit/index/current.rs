@@ -259,7 +259,7 @@ fn open_intents(connection: &Connection, segments: &Segments) -> Result<HashMap<
         }
         let (seq, time, offset) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let line = lines.line(seq, offset)?;
-        let id = line.and_then(|line| Entry::read(line)).and_then(|entry| entry.request_id());
+        let id = line.and_then(Entry::read).and_then(|entry| entry.request_id());
         if let Some(id) = id {
             let request =
                 Request { seq, time, offset, dimensions, id: Some(id), email: None, reference: None };
