@@ -8,6 +8,7 @@ mod recorder;
 mod sealed;
 mod segments;
 mod signing;
+pub mod verify;
 mod writer;
 
 pub use chain::{Chain, ChainKey, MAC_BYTES};
