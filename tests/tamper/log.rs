@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dcams_gateway::audit::verify::{Evidence, Report, Verifier};
-use dcams_gateway::audit::{Chain, ChainKey, Lines, PublicKey, Segment, SigningKey};
+use dcams_gateway::audit::{Chain, ChainKey, Lines, Segment, SigningKey};
 use dcams_gateway::digest::sha256;
 use dcams_gateway::secret::Secret;
 use uuid::Uuid;
@@ -125,10 +125,6 @@ impl Author {
         author.segment(None);
         author.start();
         author
-    }
-
-    pub fn public_key(&self) -> PublicKey {
-        self.signing.public()
     }
 
     /// The present segment.

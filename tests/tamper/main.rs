@@ -3,6 +3,7 @@
 //! `TAMPER_EDITS` and `TAMPER_HISTORIES` say how many of each are tried, `TAMPER_SEED` where to begin.
 
 mod cases;
+mod command;
 mod edits;
 mod experiment;
 mod log;

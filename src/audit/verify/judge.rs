@@ -203,7 +203,7 @@ impl Verifier {
             Record::Checkpoint(checkpoint) => self.checkpoint(reading, place, sealed, &checkpoint),
             Record::Start => self.notes.start(seq),
             Record::Stop => self.notes.stop(),
-            Record::Intent(id) if !self.requests.intend(id, seq) => {
+            Record::Intent(id) if !self.requests.intend(id, seq, self.sound) => {
                 self.wrong(Some(place), Wrong::Twice("intent", uuid(id)));
             }
             Record::Outcome(Some(id), sent) if !self.requests.close(id, sent) => {

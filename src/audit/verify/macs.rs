@@ -65,6 +65,7 @@ impl Macs {
             keyed.ratchet();
         }
         self.key = Some(keyed);
+        self.epoch_unsure = false;
         true
     }
 

@@ -40,9 +40,13 @@ impl Requests {
         }
     }
 
-    /// Takes an intent; false where the request had one, or an outcome.
-    pub(super) fn intend(&mut self, id: u128, seq: u64) -> bool {
-        if self.open.contains_key(&id) || self.is_closed(id) {
+    /// Takes an intent; false where the request had one, or an outcome. Where lines are not `in_order`, the outcome
+    /// may be the one that belongs behind it.
+    pub(super) fn intend(&mut self, id: u128, seq: u64, in_order: bool) -> bool {
+        if self.is_closed(id) {
+            return !in_order;
+        }
+        if self.open.contains_key(&id) {
             return false;
         }
         if self.open.len() < MOST_OPEN {
@@ -87,19 +91,19 @@ mod tests {
     #[test]
     fn a_request_has_one_intent_and_one_outcome() {
         let mut requests = Requests::default();
-        assert!(requests.intend(1, 10));
-        assert!(!requests.intend(1, 11));
+        assert!(requests.intend(1, 10, true));
+        assert!(!requests.intend(1, 11, true));
         assert!(requests.close(1, Sent(true)));
         assert!(!requests.close(1, Sent(true)));
-        assert!(!requests.intend(1, 12));
+        assert!(!requests.intend(1, 12, true));
         assert_eq!(requests.left(), Left::default());
     }
 
     #[test]
     fn what_is_open_at_the_end_is_counted() {
         let mut requests = Requests::default();
-        assert!(requests.intend(1, 10));
-        assert!(requests.intend(2, 11));
+        assert!(requests.intend(1, 10, true));
+        assert!(requests.intend(2, 11, true));
         assert!(requests.close(1, Sent(true)));
         // A refusal has no intent; what was sent has one.
         assert!(requests.close(3, Sent(false)));
