@@ -13,6 +13,7 @@ mod sealed;
 mod segments;
 mod signing;
 mod tail;
+pub mod verify;
 mod writer;
 
 pub use chain::{Chain, ChainKey, MAC_BYTES};

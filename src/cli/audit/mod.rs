@@ -1,6 +1,7 @@
 //! `audit`: what does the log say, and is it whole?
 
 mod asked;
+mod checkpoint;
 mod export;
 mod filters;
 mod find;
@@ -12,6 +13,7 @@ mod reindex;
 mod rows;
 mod tail;
 mod times;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -26,6 +28,12 @@ pub(super) struct Audit {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Prove that a log is whole and unchanged, or name the first record that is not
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Verify),
+    /// Print the last checkpoint, to be kept off the machine
+    #[command(after_help = checkpoint::EXAMPLES)]
+    Checkpoint(checkpoint::Checkpoint),
     /// Make the keys that a log needs: to sign checkpoints, to check them, and to chain lines
     #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::Keygen),
@@ -48,12 +56,14 @@ enum Command {
 
 pub(super) fn audit(audit: Audit) -> Exit {
     match audit.command {
-        Command::Keygen(keygen) => keygen::keygen(&keygen),
         Command::Tail(tail) => tail::tail(&tail),
         Command::Query(query) => query::query(&query),
         Command::Find(find) => find::find(&find),
         Command::Export(export) => export::export(&export),
         Command::Reindex(reindex) => reindex::reindex(&reindex),
+        Command::Verify(verify) => verify::run(&verify),
+        Command::Checkpoint(checkpoint) => checkpoint::run(&checkpoint),
+        Command::Keygen(keygen) => keygen::run(&keygen),
     }
 }
 
