@@ -7,7 +7,7 @@ use dcams_gateway::audit::{Entry, Filter, Group, Index, Lines, NONE, Order, Segm
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::log::{BEGIN_US, HOUR_US, Log, Random, has_intent, person, request};
+use crate::log::{BEGIN_US, HOUR_US, Log, Random, Request, has_intent, person, request};
 
 /// Every line of the log with whether it is an intent without outcome, read without an index.
 fn all_lines(log: &Log) -> Vec<(Vec<u8>, bool)> {
@@ -88,9 +88,14 @@ fn counted(found: &[(i64, Vec<u8>, bool)], by: &[Group]) -> BTreeMap<Vec<String>
 }
 
 /// Some hours of traffic: requests that overlap, rotation, checkpoints, requests that are still open.
-fn write_traffic(log: &mut Log, random: &mut Random, requests: usize, from_us: i64) -> i64 {
+fn write_traffic(
+    log: &mut Log,
+    random: &mut Random,
+    open: &mut Vec<Request>,
+    requests: usize,
+    from_us: i64,
+) -> i64 {
     let mut time = from_us;
-    let mut open = Vec::new();
     for number in 0..requests {
         time += i64::try_from(random.below(900_000_000)).unwrap();
         let request = request(random, time, 10);
@@ -190,9 +195,9 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mut random = Random(seed);
         let mut log = Log::begin(folder.path(), 1);
-        let mut time = BEGIN_US;
+        let (mut time, mut open) = (BEGIN_US, Vec::new());
         for requests in [40, 70] {
-            time = write_traffic(&mut log, &mut random, requests, time);
+            time = write_traffic(&mut log, &mut random, &mut open, requests, time);
             let mut notices = Vec::new();
             let index = Index::open(folder.path(), None, &mut |notice| notices.push(notice)).unwrap();
             prop_assert_eq!(&notices, &vec![]);
