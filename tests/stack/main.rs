@@ -14,3 +14,4 @@ mod documented;
 mod fixture;
 mod order;
 mod panics;
+mod reference;
