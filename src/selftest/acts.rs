@@ -1,0 +1,229 @@
+//! What is the gateway made to do?
+//!
+//! Each act has a gateway of its own, so that what one act breaks is whole in the next.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use toml::Table;
+
+use super::audit_table::Records;
+use super::bodies::{malformed, violating};
+use super::canary::Mint;
+use super::child::{Caught, Gateway, read_all, wait_for};
+use super::folder::Folder;
+use super::heads::heads;
+use super::problem::Problem;
+use super::report::FaultDriven;
+use super::route::{Route, post};
+use super::stand::{Added, Secrets, Stand};
+use super::upstream::{Stranger, Upstream};
+use crate::config::{Config, Source};
+use crate::simulate::Fault;
+
+/// So many requests at once: some must time out, and waiting for them side by side is shorter.
+const SIDE_BY_SIDE: usize = 8;
+
+/// What all acts need.
+pub(super) struct Stage<'a> {
+    pub(super) config: &'a Config,
+    pub(super) source: &'a Source,
+    pub(super) effective: &'a Table,
+    pub(super) secrets: &'a Secrets,
+    pub(super) added: &'a Added,
+    pub(super) routes: &'a [Route],
+    pub(super) binary: &'a Path,
+    pub(super) progress: &'a (dyn Fn(&str) + Sync),
+    pub(super) interrupted: &'a AtomicBool,
+}
+
+/// An act that is over.
+pub(super) struct Played {
+    pub(super) name: &'static str,
+    pub(super) caught: Caught,
+    /// Requests that reached the double.
+    pub(super) reached: u64,
+}
+
+impl Stage<'_> {
+    fn host(&self) -> &str {
+        self.config.data.hosts.first().map_or("localhost", |host| host)
+    }
+
+    fn start(
+        &self,
+        act: &'static str,
+        url: &str,
+        authority: &str,
+        records: Records,
+        scarce: bool,
+    ) -> Result<Gateway, Problem> {
+        self.go_on()?;
+        (self.progress)(act);
+        let folder = Folder::new()?;
+        let Self { config, source, effective, secrets, added, .. } = *self;
+        let stand = Stand { config, source, effective, secrets, added, url, authority, records, scarce };
+        stand.set_up(folder.path())?;
+        Gateway::start(act, self.binary, folder, self.host())
+    }
+
+    fn go_on(&self) -> Result<(), Problem> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Problem::Interrupted) } else { Ok(()) }
+    }
+
+    /// Sends every one of `requests`, several at once.
+    fn send_all(&self, gateway: &Gateway, requests: &[Vec<u8>]) -> Result<(), Problem> {
+        let next = AtomicUsize::new(0);
+        thread::scope(|threads| {
+            for _ in 0..SIDE_BY_SIDE.min(requests.len()) {
+                threads.spawn(|| {
+                    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed))
+                        && self.go_on().is_ok()
+                    {
+                        gateway.send(request);
+                    }
+                });
+            }
+        });
+        self.go_on()
+    }
+
+    /// Good requests and every kind of wrong one. Says which services were answered by the double, or what else
+    /// the answer was.
+    pub(super) fn requests(&self, mint: &mut Mint) -> Result<(Played, Vec<Result<(), String>>), Problem> {
+        let act = "requests";
+        let upstream = Upstream::start(self.secrets)?;
+        let double = upstream.double();
+        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::Written, false)?;
+        let host = gateway.host().to_owned();
+        let mut forwarded = Vec::new();
+        for route in self.routes {
+            let before = double.counts().requests;
+            let answer = gateway.send(&route.request(&host));
+            let reached = double.counts().requests > before && !answer.is_own();
+            let said = || answer.code().unwrap_or_else(|| format!("status {}", answer.status));
+            forwarded.push(if reached { Ok(()) } else { Err(said()) });
+        }
+        if let Some(lead) = self.routes.first() {
+            let mut requests = heads(lead, &host, mint);
+            requests.extend(malformed(lead, &host, mint));
+            for route in self.routes {
+                requests.extend(violating(route, &host, mint));
+                let narrow = self.secrets.key(&self.added.narrow);
+                requests.push(post(&host, &route.path, narrow, "", route.sample.body.to_string().as_bytes()));
+            }
+            let limited = self.secrets.key(&self.added.limited);
+            let body = lead.sample.body.to_string();
+            requests.extend((0..4).map(|_| post(&host, &lead.path, limited, "", body.as_bytes())));
+            self.send_all(&gateway, &requests)?;
+            for _ in 0..4 {
+                gateway.send(&post(&host, &lead.path, limited, "", body.as_bytes()));
+            }
+        }
+        let reached = double.counts().requests;
+        Ok((Played { name: act, caught: gateway.end()?, reached }, forwarded))
+    }
+
+    /// Every fault of the double, for every service.
+    pub(super) fn faults(&self) -> Result<(Played, Vec<FaultDriven>), Problem> {
+        let act = "faults";
+        let upstream = Upstream::start(self.secrets)?;
+        let double = upstream.double();
+        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::Written, false)?;
+        let host = gateway.host().to_owned();
+        let requests: Vec<Vec<u8>> = self.routes.iter().map(|route| route.request(&host)).collect();
+        let mut faults: Vec<Fault> = Fault::examples().collect();
+        // After it the credentials are suspended, and after those that strike a connection none is left to strike.
+        faults.sort_by_key(|fault| (*fault == Fault::RejectCredential, !fault.strikes_on_accept()));
+        let mut driven = Vec::new();
+        for (index, fault) in faults.iter().enumerate().filter(|_| !requests.is_empty()) {
+            (self.progress)(&format!("{act}: {} of {}, {fault}", index + 1, faults.len()));
+            double.inject(*fault);
+            let before = double.counts();
+            let mut sent = 0;
+            // Once more where the double was still busy with the answer before, which may go out byte by byte.
+            wait_for("a fault to strike", || {
+                sent += requests.len();
+                let stopped = self.send_all(&gateway, &requests).is_err();
+                let now = double.counts();
+                let connected = fault.strikes_on_accept() && now.connections > before.connections;
+                (stopped || connected || now.requests > before.requests).then_some(())
+            })?;
+            self.go_on()?;
+            driven.push(FaultDriven { fault: fault.to_string(), requests: sent });
+        }
+        double.inject(Fault::None);
+        self.send_all(&gateway, &requests)?;
+        let reached = double.counts().requests;
+        Ok((Played { name: act, caught: gateway.end()?, reached }, driven))
+    }
+
+    /// An upstream that is not DCAMS, and none at all.
+    pub(super) fn no_upstream(&self, mint: &mut Mint) -> Result<Played, Problem> {
+        let act = "no upstream";
+        let stranger = Stranger::start(mint.fresh("answer to a handshake"))?;
+        // Any authority will do: no certificate will be shown.
+        let authority = Upstream::start(self.secrets)?.double().ca_pem().to_owned();
+        let gateway = self.start(act, &stranger.url(), &authority, Records::Written, false)?;
+        let requests: Vec<Vec<u8>> = self.routes.iter().map(|route| route.request(gateway.host())).collect();
+        self.send_all(&gateway, &requests)?;
+        drop(stranger);
+        self.send_all(&gateway, &requests)?;
+        Ok(Played { name: act, caught: gateway.end()?, reached: 0 })
+    }
+
+    /// Too little of everything: one place, records that cannot be written, and then the end.
+    pub(super) fn scarcity(&self) -> Result<Played, Problem> {
+        let act = "scarcity";
+        let upstream = Upstream::start(self.secrets)?;
+        let double = upstream.double();
+        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::Lost, true)?;
+        if let Some(lead) = self.routes.first() {
+            let request = lead.request(gateway.host());
+            self.crowded(&gateway, &request)?;
+            // Its record could not be written, which shows from then on.
+            wait_for("a refusal over the audit", || {
+                gateway.send(&request);
+                gateway.has_answered("audit_unavailable").then_some(())
+            })?;
+            self.stopping(&gateway, &request)?;
+        }
+        let reached = double.counts().requests;
+        Ok(Played { name: act, caught: gateway.end()?, reached })
+    }
+
+    /// A body that does not come keeps the only place, again and again until somebody else was refused for it.
+    fn crowded(&self, gateway: &Gateway, request: &[u8]) -> Result<(), Problem> {
+        let half = request.get(..request.len().saturating_sub(10)).unwrap_or_default();
+        let met = AtomicBool::new(false);
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                while !met.load(Ordering::Relaxed) {
+                    gateway.send(half);
+                }
+            });
+            let waited = wait_for("a refusal for want of room", || {
+                gateway.send(request);
+                gateway.has_answered("overloaded").then_some(())
+            });
+            met.store(true, Ordering::Relaxed);
+            waited
+        })
+    }
+
+    /// A request whose head was begun before the end, and is finished after it.
+    fn stopping(&self, gateway: &Gateway, request: &[u8]) -> Result<(), Problem> {
+        let mut late = gateway.connect()?;
+        let (begin, rest) = request.split_at(request.len().min(40));
+        late.write_all(begin)?;
+        // The one worker takes connections in turn: when this is answered, it has read the beginning.
+        gateway.send(request);
+        gateway.ask_to_stop();
+        wait_for("the drain", || gateway.operators("/readyz").ends_with(b"draining\n").then_some(()))?;
+        late.write_all(rest)?;
+        gateway.take(&read_all(&mut late));
+        Ok(())
+    }
+}
