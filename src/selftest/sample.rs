@@ -156,6 +156,9 @@ fn settle(schema: &Schema, named: Named<'_>, draft: Value, mint: &mut Mint) -> O
     None
 }
 
+/// Is told of a value: its pointer, location and schemas.
+type Visit<'v> = dyn FnMut(&str, &str, &[&Map<String, Value>], &Value) + 'v;
+
 /// Calls `each` with every text and number: pointer, location, schemas and value.
 fn collect<'s>(
     value: &Value,
@@ -163,7 +166,7 @@ fn collect<'s>(
     location: &str,
     root: &'s Value,
     schema: &'s Value,
-    each: &mut dyn FnMut(&str, &str, &[&'s Map<String, Value>], &Value),
+    each: &mut Visit<'_>,
 ) {
     let schemas = applying(root, schema, 0);
     match value {
@@ -292,10 +295,10 @@ mod tests {
         let schema = compiled(&serde_json::json!({
             "type": "object", "additionalProperties": false, "required": ["op", "id", "when", "kind", "list"],
             "properties": {
-                "op": {"const": "look"},
+                "op": {"type": "string", "const": "look"},
                 "id": {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$", "maxLength": 8, "examples": ["ABC-1234"]},
                 "when": {"$ref": "#/$defs/when"},
-                "kind": {"enum": ["a", "b"]},
+                "kind": {"type": "string", "enum": ["a", "b"]},
                 "count": {"type": "integer", "minimum": 3, "maximum": 9},
                 "flag": {"type": "boolean"},
                 "list": {"type": "array", "minItems": 2, "maxItems": 3,

@@ -95,12 +95,12 @@ impl Scanner {
                 self.search(&twice.bytes, Some(&twice.origins), &name, plain, &mut found);
             }
         }
-        let named = |((canary, encoding), offset): ((usize, String), usize)| Hit {
+        let named = |(canary, encoding, offset): (usize, String, usize)| Hit {
             canary: self.names.get(canary).cloned().unwrap_or_default(),
             encoding,
             offset,
         };
-        found.0.into_iter().map(named).collect()
+        found.simplest().map(named).collect()
     }
 
     fn search(&self, bytes: &[u8], origins: Option<&[u32]>, how: &str, plain: bool, found: &mut Found) {
@@ -119,14 +119,35 @@ impl Scanner {
                 Some(origins) => origins.get(hit.start()).map_or(0, |origin| *origin as usize),
                 None => hit.start(),
             };
-            found.0.entry((pattern.canary, encoding)).or_insert(origin);
+            found.add(pattern.canary, encoding, origin);
         }
     }
 }
 
-/// The first place of each canary and encoding.
+/// The first place of each canary and encoding, in the order in which the encodings were tried.
 #[derive(Default)]
-struct Found(BTreeMap<(usize, String), usize>);
+struct Found {
+    known: BTreeSet<(usize, String)>,
+    places: Vec<(usize, String, usize)>,
+}
+
+impl Found {
+    fn add(&mut self, canary: usize, encoding: String, offset: usize) {
+        if self.known.insert((canary, encoding.clone())) {
+            self.places.push((canary, encoding, offset));
+        }
+    }
+
+    /// What stands there in plain is found again once an encoding was undone that it is not written in: of several
+    /// ways to read one place, the one that was tried first is the simplest.
+    fn simplest(self) -> impl Iterator<Item = (usize, String, usize)> {
+        let mut first: BTreeMap<(usize, usize), String> = BTreeMap::new();
+        for (canary, encoding, offset) in self.places {
+            first.entry((canary, offset)).or_insert(encoding);
+        }
+        first.into_iter().map(|((canary, offset), encoding)| (canary, encoding, offset))
+    }
+}
 
 const WIDE: &str = "UTF-16";
 
