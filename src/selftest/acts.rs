@@ -10,9 +10,10 @@ use std::thread;
 use toml::Table;
 
 use super::answer::Answer;
+use super::answers::{Scripted, hostile_answers};
 use super::audit_table::Records;
 use super::bodies::{malformed, violating};
-use super::canary::Mint;
+use super::canary::{Allowed, LENGTH, Mint};
 use super::child::{Caught, Gateway, read_all, wait_for};
 use super::folder::Folder;
 use super::heads::heads;
@@ -47,6 +48,8 @@ pub(super) struct Played {
     pub(super) caught: Caught,
     /// Requests that reached the double.
     pub(super) reached: u64,
+    /// The bodies of those that were kept.
+    pub(super) received: Vec<u8>,
 }
 
 /// Whether `answer` is DCAMS's own, or what else it is.
@@ -72,7 +75,7 @@ impl Stage<'_> {
     ) -> Result<Gateway, Problem> {
         self.go_on()?;
         (self.progress)(act);
-        let folder = Folder::new()?;
+        let folder = Folder::new("selftest")?;
         let Self { config, source, effective, secrets, added, .. } = *self;
         let stand = Stand { config, source, effective, secrets, added, url, authority, records, scarce };
         stand.set_up(folder.path())?;
@@ -138,7 +141,8 @@ impl Stage<'_> {
             }
         }
         let reached = double.counts().requests;
-        Ok((Played { name: act, caught: gateway.end()?, reached }, forwarded))
+        let received = double.received().into_iter().flat_map(|request| request.body).collect();
+        Ok((Played { name: act, caught: gateway.end()?, reached, received }, forwarded))
     }
 
     /// Every fault of the double, for every service.
@@ -172,7 +176,30 @@ impl Stage<'_> {
         double.inject(Fault::None);
         self.send_all(&gateway, &requests)?;
         let reached = double.counts().requests;
-        Ok((Played { name: act, caught: gateway.end()?, reached }, driven))
+        Ok((Played { name: act, caught: gateway.end()?, reached, received: Vec::new() }, driven))
+    }
+
+    /// An upstream that says anything, canaries in every part of it.
+    pub(super) fn answers(&self, mint: &mut Mint) -> Result<Played, Problem> {
+        let act = "hostile answers";
+        let scripted = Scripted::start()?;
+        let answers = hostile_answers(&mut |name| {
+            let name = format!("answer: {name}");
+            let text = mint.reserve(&name, |mint| mint.letters(LENGTH));
+            // What passes as DCAMS's own answer goes to who asked.
+            mint.plant(&name, &text, Allowed::ForwardedBodies);
+            text
+        });
+        let url = format!("http://{}/", scripted.address());
+        let gateway = self.start(act, &url, "", Records::Written, false)?;
+        for answer in answers.iter().filter(|_| !self.routes.is_empty()) {
+            self.go_on()?;
+            for route in self.routes {
+                scripted.next(answer);
+                gateway.send(&route.request(gateway.host()));
+            }
+        }
+        Ok(Played { name: act, caught: gateway.end()?, reached: 0, received: Vec::new() })
     }
 
     /// An upstream that is not DCAMS, and none at all.
@@ -186,7 +213,7 @@ impl Stage<'_> {
         self.send_all(&gateway, &requests)?;
         drop(stranger);
         self.send_all(&gateway, &requests)?;
-        Ok(Played { name: act, caught: gateway.end()?, reached: 0 })
+        Ok(Played { name: act, caught: gateway.end()?, reached: 0, received: Vec::new() })
     }
 
     /// Too little of everything: one place, records that cannot be written, and then the end.
@@ -206,7 +233,7 @@ impl Stage<'_> {
             self.stopping(&gateway, &request)?;
         }
         let reached = double.counts().requests;
-        Ok(Played { name: act, caught: gateway.end()?, reached })
+        Ok(Played { name: act, caught: gateway.end()?, reached, received: Vec::new() })
     }
 
     /// A body that does not come keeps the only place, again and again until somebody else was refused for it.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::canary::{Allowed, Mint};
+use super::canary::{Allowed, LENGTH, Mint};
 use super::route::Route;
 use super::sample::accepts;
 
@@ -39,7 +39,7 @@ impl Bodies<'_> {
     /// A canary that a lenient service forwards.
     fn maybe_forwarded(&mut self, name: &str) -> String {
         let name = format!("body: {name} ({})", self.route.service);
-        let text = self.mint.reserve(&name, |mint| mint.letters(28));
+        let text = self.mint.reserve(&name, |mint| mint.letters(LENGTH));
         let allowed = if self.route.lenient { Allowed::ForwardedBodies } else { Allowed::Nowhere };
         self.mint.plant(&name, &text, allowed);
         text

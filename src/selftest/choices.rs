@@ -48,6 +48,9 @@ pub(super) fn choices(
     maker.made
 }
 
+/// What the names of canaries in members begin with.
+pub(super) const MEMBER: &str = "member ";
+
 /// The first bytes of each type of image and document that schemas know.
 const MAGIC: [&[u8]; 6] = [
     b"\xff\xd8\xff\xe0",
@@ -69,8 +72,8 @@ impl Maker<'_> {
     /// A canary of this place, of letters and digits unless `form` says otherwise.
     fn canary(&mut self, form: &str, make: impl FnOnce(&mut Mint) -> String) -> (String, String) {
         let name = match form {
-            "" => format!("member {}", self.location),
-            form => format!("member {} ({form})", self.location),
+            "" => format!("{MEMBER}{}", self.location),
+            form => format!("{MEMBER}{} ({form})", self.location),
         };
         let text = self.mint.reserve(&name, make);
         (name, text)

@@ -123,4 +123,13 @@ mod tests {
         let written: BTreeSet<Vec<u8>> = ENCODINGS.iter().map(|encoding| (encoding.write)(text)).collect();
         assert!(written.len() >= ENCODINGS.len() - 2, "{}", written.len());
     }
+
+    #[test]
+    fn every_way_stands_in_the_documentation() {
+        let documentation = include_str!("../../docs/selftest.md");
+        let named: BTreeSet<&str> = documentation.split(['·', '|']).map(str::trim).collect();
+        for encoding in &ENCODINGS {
+            assert!(named.contains(encoding.name), "{}", encoding.name);
+        }
+    }
 }

@@ -6,16 +6,17 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder of this run alone (0700), removed at its end.
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub(super) fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("dcams-gateway-selftest-{}", uuid::Uuid::now_v7()));
+    /// For the command `command`.
+    pub(crate) fn new(command: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("dcams-gateway-{command}-{}", uuid::Uuid::now_v7()));
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -35,7 +36,7 @@ impl Drop for Folder {
 }
 
 /// Writes a private file, new.
-pub(super) fn private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_folder_is_its_owners_alone_and_leaves_nothing() {
-        let folder = Folder::new().unwrap();
+        let folder = Folder::new("test").unwrap();
         let path = folder.path().to_path_buf();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let inner = folder.folder("inner").unwrap();

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::canary::{Allowed, Mint};
+use super::canary::{Allowed, LENGTH, Mint};
 use super::route::Route;
 
 /// Requests to `route`, each full of canaries, to be sent as they are.
@@ -36,7 +36,7 @@ impl Heads<'_> {
 
     fn headers(&mut self) {
         // Of a form that is echoed to its sender, and must not be recorded: it could hold a name.
-        let echoed = self.mint.reserve("head: request id", |mint| mint.letters(28));
+        let echoed = self.mint.reserve("head: request id", |mint| mint.letters(LENGTH));
         self.mint.plant("head: request id", &echoed, Allowed::Heads);
         let [cookie, agent, trace, other] =
             ["cookie", "user agent", "trace", "harmless headers"].map(|name| self.fresh(name));

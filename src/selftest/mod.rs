@@ -11,7 +11,8 @@
 //! | `sample`, `choices`, `route` | which requests do the operator's services accept, with canaries in them? |
 //! | `heads`, `bodies` | what else can a caller send? |
 //! | `stand`, `audit_table`, `folder` | with which configuration does the gateway run? |
-//! | `upstream`, `child`, `answer` | what does it meet, and how is what it says caught? |
+//! | `upstream`, `answers` | which upstreams does it meet? |
+//! | `child`, `answer` | how is what it says caught? |
 //! | `acts` | what is it made to do? |
 //! | `encoding`, `decode`, `scanner` | does a text stand in these bytes, however it is written? |
 //! | `judge` | which of all that was said must not have been? |
@@ -19,6 +20,7 @@
 
 mod acts;
 mod answer;
+mod answers;
 mod audit_table;
 mod bodies;
 mod canary;
@@ -44,6 +46,9 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+pub(crate) use folder::{Folder, private_file};
+
+pub use answers::{Scripted, hostile_answers};
 pub use canary::{Allowed, Canary};
 pub use encoding::{ENCODINGS, Encoding};
 pub use problem::Problem;
@@ -102,7 +107,8 @@ pub fn redaction(plan: &Plan<'_>) -> Result<Report, Problem> {
     };
     let (requests, forwarded) = stage.requests(&mut mint)?;
     let (faults, faults_driven) = stage.faults()?;
-    let played = vec![requests, faults, stage.no_upstream(&mut mint)?, stage.scarcity()?];
+    let answers = stage.answers(&mut mint)?;
+    let played = vec![requests, faults, answers, stage.no_upstream(&mut mint)?, stage.scarcity()?];
     (plan.progress)("search");
     let evidence = Evidence {
         config: &config,

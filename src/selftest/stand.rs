@@ -8,14 +8,14 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::audit_table::{KEY_FILES, Records, audit_table};
-use super::canary::{Allowed, Mint};
+use super::canary::{Allowed, LENGTH, Mint};
 use super::folder::private_file;
 use crate::audit::hex;
 use crate::config::{Config, Source};
 use crate::stages::key_hash;
 
 /// What is replaced in the operator's configuration, for the report.
-pub(super) const REPLACED: [(&str, &str); 12] = [
+pub(super) const REPLACED: [(&str, &str); 13] = [
     ("data.listen, ops.listen", "loopback addresses with free ports"),
     ("data.tls", "absent: callers are served in plain on loopback"),
     ("data timeouts", "1s, so that what must time out does so now"),
@@ -26,6 +26,7 @@ pub(super) const REPLACED: [(&str, &str); 12] = [
     ("audit", "standard output, keys of this run; every stranger is recorded"),
     ("log.filter", "trace"),
     ("upstream.roots, connect_timeout, answer_limit", "the double's authority, 500ms, at most 1MiB"),
+    ("upstream.http, plain_http_to_loopback", "1.1 and true, for hostile answers alone"),
     ("endpoints.*.url, deadline", "the double of DCAMS, 1s"),
     ("credentials.*", "a user and a password of this run; no limit of the account"),
     ("callers.*.keys, uid, anonymous", "one key of this run for each caller"),
@@ -66,8 +67,8 @@ impl Secrets {
             text
         };
         // With characters that every way of writing treats in its own manner.
-        let user = secret("user", &|mint| format!("{}\"\\/é{}", mint.letters(14), mint.letters(28)));
-        let pass = secret("pass", &|mint| format!("{}\"/\\ü€ {}", mint.letters(14), mint.letters(28)));
+        let user = secret("user", &|mint| format!("{}\"\\/é{}", mint.letters(14), mint.letters(LENGTH)));
+        let pass = secret("pass", &|mint| format!("{}\"/\\ü€ {}", mint.letters(14), mint.letters(LENGTH)));
         let keys = KEY_FILES.map(|file| secret(&file.replace('-', " "), &|mint| mint.letters(64))).to_vec();
         let names =
             config.callers.iter().map(|caller| &*caller.name).chain([&*added.limited, &*added.narrow]);
@@ -95,7 +96,7 @@ pub(super) struct Stand<'a> {
     pub(super) added: &'a Added,
     /// Where every endpoint is forwarded to.
     pub(super) url: &'a str,
-    /// PEM.
+    /// PEM; empty where the upstream speaks HTTP/1.1 without TLS.
     pub(super) authority: &'a str,
     pub(super) records: Records,
     /// Whether there is room for one request at a time only.
@@ -128,7 +129,13 @@ impl Stand<'_> {
         root.insert("audit".to_owned(), Value::Table(audit_table(self.config, self.records)));
         edit(&mut root, "log", |log| set(log, "filter", "trace"));
         edit(&mut root, "upstream", |upstream| {
-            set(upstream, "roots", file("authority.pem"));
+            if self.authority.is_empty() {
+                set(upstream, "roots", "webpki");
+                set(upstream, "http", "1.1");
+                set(upstream, "plain_http_to_loopback", true);
+            } else {
+                set(upstream, "roots", file("authority.pem"));
+            }
             set(upstream, "connect_timeout", "500ms");
             set(upstream, "answer_limit", size(self.config.upstream.answer_limit_bytes.min(1 << 20)));
         });

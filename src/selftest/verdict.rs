@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::canary::Mint;
+use super::canary::{Canary, Mint};
+use super::choices::MEMBER;
 use super::judge::{Judge, prove};
 use super::problem::Problem;
 use super::report::{
     Act, CanaryKind, Configuration, EncodingProven, FaultDriven, Finding, NotCovered, Refusal, Replacement,
     Report, SchemaDigest, ServiceDriven, Verdict,
 };
+use super::scanner::Scanner;
 use super::stand::REPLACED;
 use super::{Played, Route};
 use crate::audit::hex;
@@ -59,9 +61,11 @@ impl Evidence<'_> {
             allowed: planted.allowed,
         });
         let canaries = canaries.collect();
+        let absent = self.absent(&mint)?;
         let encodings = prove(&mut mint, self.amid())?;
         let refusals = self.refusals();
         self.not_covered.extend(self.missing(&refusals, &encodings));
+        self.not_covered.extend(absent);
         Ok(Report {
             report: "selftest redaction",
             format: FORMAT,
@@ -82,6 +86,27 @@ impl Evidence<'_> {
             canaries,
             encodings,
         })
+    }
+
+    /// Canaries that were meant to reach DCAMS, where every service was forwarded, and did not: what was never put in
+    /// cannot come out.
+    fn absent(&self, mint: &Mint) -> Result<Vec<NotCovered>, Problem> {
+        if !self.forwarded.iter().all(Result::is_ok) {
+            return Ok(Vec::new());
+        }
+        let meant = mint.planted().map(|planted| &planted.canary);
+        let meant = meant
+            .filter(|canary| ["user", "pass"].contains(&&*canary.name) || canary.name.starts_with(MEMBER));
+        let meant: Vec<&Canary> = meant.collect();
+        let scanner = Scanner::new(meant.iter().copied())?;
+        let hits: Vec<_> = self.played.iter().flat_map(|played| scanner.hits(&played.received)).collect();
+        let absent = meant.iter().filter(|canary| hits.iter().all(|hit| hit.canary != canary.name));
+        let of = |canary: &&Canary| NotCovered {
+            what: format!("canary {}", canary.name),
+            reason: "no request that reached the double held it".to_owned(),
+            remedy: "report this as a bug of dcams-gateway".to_owned(),
+        };
+        Ok(if self.routes.is_empty() { Vec::new() } else { absent.map(of).collect() })
     }
 
     /// Real output, for the control text to stand amid.
