@@ -77,9 +77,9 @@ impl Stage<'_> {
         (self.progress)(act);
         let folder = Folder::new("selftest")?;
         let Self { config, source, effective, secrets, added, .. } = *self;
-        let stand = Stand { config, source, effective, secrets, added, url, authority, records, scarce };
+        let stand = Stand { config, source, effective, secrets, added, url, authority, scarce };
         stand.set_up(folder.path())?;
-        Gateway::start(act, self.binary, folder, self.host())
+        Gateway::start(act, self.binary, folder, self.host(), records)
     }
 
     fn go_on(&self) -> Result<(), Problem> {

@@ -11,22 +11,28 @@ use crate::config::Config;
 pub(super) enum Records {
     /// To standard output, which is searched.
     Written,
-    /// To a device that is always full.
+    /// To standard output, which is a device that is always full.
     Lost,
+}
+
+impl Records {
+    /// What standard output is, unless it is a file that is searched.
+    pub(super) fn device(self) -> Option<&'static str> {
+        match self {
+            Self::Written => None,
+            Self::Lost => Some("/dev/full"),
+        }
+    }
 }
 
 /// The files with keys that the table below refers to, beside the configuration.
 pub(super) const KEY_FILES: [&str; 1] = ["fingerprint-key"];
 
 /// The `[audit]` table in place of the operator's.
-pub(super) fn audit_table(config: &Config, records: Records) -> Table {
+pub(super) fn audit_table(config: &Config) -> Table {
     let file = |path: &str| Value::Table(Table::from_iter([("file".to_owned(), path.into())]));
-    let output = match records {
-        Records::Written => Value::from("stdout"),
-        Records::Lost => file("/dev/full"),
-    };
     Table::from_iter([
-        ("output".to_owned(), output),
+        ("output".to_owned(), "stdout".into()),
         ("fingerprint_key".to_owned(), file("fingerprint-key")),
         ("fingerprint_key_id".to_owned(), config.audit.fingerprint_key_id.as_ref().into()),
         // So that what strangers send is recorded, too.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::answer::Answer;
+use super::audit_table::Records;
 use super::folder::{Folder, files_under};
 use super::problem::Problem;
 
@@ -46,13 +47,18 @@ impl Gateway {
         binary: &Path,
         folder: Folder,
         host: &str,
+        records: Records,
     ) -> Result<Self, Problem> {
         let caught = folder.folder("caught")?;
         let run = folder.folder("run")?;
         let mut command = Command::new(binary);
         command.arg("run").arg("--config").arg(folder.path().join("gateway.toml"));
         command.env_clear().current_dir(run).stdin(std::process::Stdio::null());
-        command.stdout(File::create(caught.join("stdout"))?).stderr(File::create(caught.join("stderr"))?);
+        let stdout = match records.device() {
+            Some(device) => File::options().write(true).open(device)?,
+            None => File::create(caught.join("stdout"))?,
+        };
+        command.stdout(stdout).stderr(File::create(caught.join("stderr"))?);
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gateway = Self {
             process: command.spawn()?,
@@ -162,7 +168,11 @@ impl Gateway {
         let process = &mut self.process;
         let exit = wait_for("the end of the gateway", || process.try_wait().ok().flatten())?;
         for name in ["stdout", "stderr"] {
-            channels.push((name.to_owned(), fs::read(self.caught(name))?));
+            let path = self.caught(name);
+            // There is none where standard output was a device.
+            if path.exists() {
+                channels.push((name.to_owned(), fs::read(path)?));
+            }
         }
         let mut names = Vec::new();
         for (path, bytes) in files_under(self.folder.path())? {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::audit_table::{KEY_FILES, Records, audit_table};
+use super::audit_table::{KEY_FILES, audit_table};
 use super::canary::{Allowed, LENGTH, Mint};
 use super::folder::private_file;
 use crate::audit::hex;
@@ -98,7 +98,6 @@ pub(super) struct Stand<'a> {
     pub(super) url: &'a str,
     /// PEM; empty where the upstream speaks HTTP/1.1 without TLS.
     pub(super) authority: &'a str,
-    pub(super) records: Records,
     /// Whether there is room for one request at a time only.
     pub(super) scarce: bool,
 }
@@ -126,7 +125,7 @@ impl Stand<'_> {
             set(ops, "listen", "127.0.0.1:0");
             set(ops, "caller_names", self.config.ops.caller_names);
         });
-        root.insert("audit".to_owned(), Value::Table(audit_table(self.config, self.records)));
+        root.insert("audit".to_owned(), Value::Table(audit_table(self.config)));
         edit(&mut root, "log", |log| set(log, "filter", "trace"));
         edit(&mut root, "upstream", |upstream| {
             if self.authority.is_empty() {
@@ -256,4 +255,94 @@ fn size(bytes: u64) -> String {
 /// At least what the test itself needs.
 fn count(number: usize) -> Value {
     Value::Integer(i64::try_from(number.max(256)).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{effective, load};
+
+    fn set(key: &str, value: &str) -> (String, String) {
+        (key.to_owned(), value.to_owned())
+    }
+
+    /// The configuration of a run on the shipped one with `overrides`, as text.
+    fn text(overrides: Vec<(String, String)>, authority: &str, folder: &Path) -> (Config, String) {
+        let source = Source { path: "config/gateway.toml".into(), overrides, ..Source::default() };
+        let config = load(&source).map_err(|faults| faults.render(false)).unwrap().config;
+        let added = Added { limited: "limited".to_owned(), narrow: "narrow".to_owned() };
+        let secrets = Secrets::new(&config, &added, &mut Mint::seeded(1));
+        let stand = Stand {
+            config: &config,
+            source: &source,
+            effective: &effective(&source).unwrap(),
+            secrets: &secrets,
+            added: &added,
+            url: if authority.is_empty() { "http://127.0.0.1:1/" } else { "https://localhost:1/" },
+            authority,
+            scarce: false,
+        };
+        stand.set_up(folder).unwrap();
+        let text = std::fs::read_to_string(folder.join("gateway.toml")).unwrap();
+        (config, text)
+    }
+
+    #[test]
+    fn nothing_that_is_secret_or_elsewhere_is_named_in_the_configuration_of_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = vec![
+            set("data.listen", "[\"unix:/run/theirs.sock\", \"127.0.0.1:4711\"]"),
+            set("credentials.production.pass", "{ env = \"THEIR_PASS\" }"),
+            set("callers.ops-portal.uid", "4711"),
+            set("credentials.production.rate", "{ per_second = 1 }"),
+        ];
+        let (_, text) = text(overrides, "", folder.path());
+        for theirs in
+            ["/run/", "dcams.app", "4711", "THEIR", "5f1d7a84", "0c2b5a1e", "77aa0a4c", "uid", "expires"]
+        {
+            assert!(!text.contains(theirs), "{theirs}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_replaced_is_kept_and_the_result_is_a_good_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = vec![
+            set("data.max_head", "32KiB"),
+            set("services.getStatus.body_limit", "9KiB"),
+            set("services.getStatus.validate", "report"),
+            set("data.hosts", "[\"gateway.internal\"]"),
+            set("schemas_dir", "../schemas"),
+            set("instance", "5"),
+            set("ops.listen", "off"),
+        ];
+        let (theirs, _) = text(overrides, "", folder.path());
+        let source = Source { path: folder.path().join("gateway.toml"), ..Source::default() };
+        let ours = crate::config::load_with_secrets(&source)
+            .map_err(|faults| faults.render(false))
+            .unwrap()
+            .0
+            .config;
+        assert_eq!((ours.data.max_head_bytes, &ours.data.hosts), (32 << 10, &theirs.data.hosts));
+        assert_eq!((&ours.instance, ours.ops.caller_names), (&theirs.instance, theirs.ops.caller_names));
+        let services = |config: &Config| {
+            let each = |service: &crate::config::Service| {
+                (service.name.clone(), service.body_limit_bytes, service.validate, service.schema.digest())
+            };
+            config.services.iter().map(each).collect::<Vec<_>>()
+        };
+        assert_eq!(services(&ours), services(&theirs));
+        let callers = |config: &Config| {
+            config
+                .callers
+                .iter()
+                .map(|caller| (caller.name.to_string(), caller.services.clone()))
+                .collect::<Vec<_>>()
+        };
+        let added =
+            ["limited", "narrow"].map(|name| (name.to_owned(), theirs.callers[0].services[..1].into()));
+        assert_eq!(callers(&ours), [callers(&theirs), added.to_vec()].concat());
+        assert!(ours.callers.iter().all(|caller| caller.known_by.keys.len() == 1));
+        assert_eq!(ours.callers.iter().map(|caller| caller.rate.per_second).min(), Some(1));
+    }
 }
