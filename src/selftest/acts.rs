@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use toml::Table;
 
@@ -29,6 +30,9 @@ use crate::simulate::Fault;
 /// So many requests at once: some must time out, and waiting for them side by side is shorter.
 const SIDE_BY_SIDE: usize = 8;
 
+/// A run that takes longer, many times as long as it should, is given up.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// What all acts need.
 pub(super) struct Stage<'a> {
     pub(super) config: &'a Config,
@@ -40,6 +44,7 @@ pub(super) struct Stage<'a> {
     pub(super) binary: &'a Path,
     pub(super) progress: &'a (dyn Fn(&str) + Sync),
     pub(super) interrupted: &'a AtomicBool,
+    pub(super) begun: Instant,
 }
 
 /// An act that is over.
@@ -83,7 +88,13 @@ impl Stage<'_> {
     }
 
     fn go_on(&self) -> Result<(), Problem> {
-        if self.interrupted.load(Ordering::Relaxed) { Err(Problem::Interrupted) } else { Ok(()) }
+        if self.interrupted.load(Ordering::Relaxed) {
+            Err(Problem::Interrupted)
+        } else if self.begun.elapsed() > LONGEST {
+            Err(Problem::Patience("the end of all acts"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends every one of `requests`, several at once.

@@ -104,6 +104,7 @@ pub fn redaction(plan: &Plan<'_>) -> Result<Report, Problem> {
         binary: &plan.binary,
         progress: plan.progress,
         interrupted: plan.interrupted,
+        begun,
     };
     let (requests, forwarded) = stage.requests(&mut mint)?;
     let (faults, faults_driven) = stage.faults()?;
