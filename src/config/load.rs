@@ -123,6 +123,15 @@ fn understand(root: &mut Node, source: &Source, findings: &mut Findings) -> Opti
     Root::read(root, "", None, findings)
 }
 
+/// The file with its overrides, unjudged; `None` where there is none to read.
+pub(super) fn laid_over(source: &Source) -> Option<Node> {
+    let text = read(&source.path).ok()?;
+    let (mut root, malformed) = parse(&text);
+    let mut findings = Findings::new(FileText::new(String::new(), text));
+    overlay(&mut root, &source.environment, &source.overrides, &mut findings);
+    malformed.is_empty().then_some(root)
+}
+
 fn settle(config: Option<Config>, mut findings: Findings) -> Result<Loaded, Faults> {
     match config {
         Some(config) if !findings.refused() => Ok(Loaded { config, warnings: findings.finish() }),
