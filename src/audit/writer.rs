@@ -97,7 +97,7 @@ impl Writer {
     pub fn start(output: &AuditOutput) -> Result<Self, AuditFault> {
         let sink: Box<dyn Write + Send> = match output {
             AuditOutput::Stdout => Box::new(unbuffered_stdout()?),
-            AuditOutput::File(path) => Box::new(open(path)?),
+            AuditOutput::Folder(folder) => Box::new(open(&folder.path)?),
         };
         let (sender, receiver) = channel();
         let (end, ended) = channel();

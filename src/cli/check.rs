@@ -155,7 +155,7 @@ mod tests {
 
     fn config(data: &str, ops: &str) -> Config {
         let set = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let overrides = vec![set("data.listen", data), set("ops.listen", ops)];
+        let overrides = vec![set("data.listen", data), set("ops.listen", ops), set("audit.output", "stdout")];
         let source = Source { path: "config/minimal.toml".into(), overrides, ..Source::default() };
         load(&source).unwrap_or_else(|faults| panic!("{faults}")).config
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,13 +122,54 @@ pub struct Audit {
     pub stranger_rate: Rate,
 }
 
-/// `audit.output`: `"stdout"` or `{ file = "…" }`.
+/// `audit.output`: `"stdout"` or `{ folder = "…" }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditOutput {
-    /// Standard output.
+    /// Standard output: numbered lines, as durable as what reads them.
     Stdout,
-    /// Appended to, created 0640.
-    File(PathBuf),
+    /// A chain of segments.
+    Folder(AuditFolder),
+}
+
+/// A folder of audit segments, and the keys of `[audit]` that have a meaning only there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditFolder {
+    /// Where the segments are; made 0750 where there is none.
+    pub path: PathBuf,
+    /// Ed25519 key of the checkpoints, PKCS#8 in PEM.
+    pub signing_key: SecretRef,
+    /// The secret that a new chain begins with; `None` where the folder holds a chain and it was taken away.
+    pub chain_key: Option<SecretRef>,
+    /// A segment that has this many bytes is ended.
+    pub segment_bytes: u64,
+    /// A segment that is this old is ended.
+    pub segment_age: Duration,
+    /// How often a checkpoint is written while there are lines.
+    pub checkpoint_interval: Duration,
+    /// Which ended segments are kept.
+    pub retention: Retention,
+    /// With less free disk space, records of strangers are counted and not written, bytes; 0: they always are.
+    pub reserve_bytes: u64,
+}
+
+impl AuditFolder {
+    /// Whether a chain was begun in `folder`: without the secret it began with, the gateway still writes there.
+    #[must_use]
+    pub fn holds_chain(folder: &Path) -> bool {
+        folder.join("chain").exists()
+    }
+}
+
+/// Which ended segments are kept; all, where nothing is said. Whatever goes beyond one of them is removed, the
+/// oldest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// At most so many.
+    pub segments: Option<u64>,
+    /// None whose last line is older.
+    pub age: Option<Duration>,
+    /// At most so many bytes together.
+    pub bytes: Option<u64>,
 }
 
 /// `[log]`.
@@ -255,6 +296,17 @@ pub struct Service {
     pub effect: Effect,
     /// Largest body, bytes.
     pub body_limit_bytes: u64,
+    /// What a request waits for before it is forwarded.
+    pub audit: Recording,
+}
+
+/// `services.NAME.audit`: both write the same records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing is forwarded before its intent is durable.
+    Required,
+    /// The intent is written, and not waited for.
+    BestEffort,
 }
 
 /// `services.NAME.validate`.
