@@ -13,7 +13,7 @@ use crate::credentials::Credentials;
 use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
 use crate::splice::NotText;
 use crate::stages::{
-    Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, Record, Route, Validate,
+    Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, RecordLayer, Route, Validate,
 };
 use crate::tls::{self, TlsFault};
 use crate::upstream::{Client, Connector};
@@ -48,7 +48,7 @@ pub(crate) struct Stages {
     pub(crate) parse: Parse,
     pub(crate) authorize: Authorize,
     pub(crate) validate: Validate,
-    pub(crate) record: Record,
+    pub(crate) record: RecordLayer,
     pub(crate) inject: Inject,
 }
 
@@ -104,7 +104,7 @@ impl Gateway {
             parse: Parse::new(Arc::clone(&config)),
             authorize: Authorize::new(Arc::clone(&config)),
             validate: Validate::new(Arc::clone(&config), fingerprinter),
-            record: Record::new(Arc::clone(&recorder)),
+            record: RecordLayer::new(Arc::clone(&recorder)),
             inject: Inject::new(Arc::clone(&config), Arc::clone(&credentials)),
         };
         let requests = Arc::new(Semaphore::new(config.data.max_requests));

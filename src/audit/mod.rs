@@ -3,6 +3,8 @@
 mod chain;
 mod encode;
 mod fingerprint;
+mod names;
+mod object;
 mod record;
 mod recorder;
 mod sealed;
@@ -10,9 +12,10 @@ mod signing;
 mod writer;
 
 pub use chain::{Chain, ChainKey, MAC_BYTES};
-pub(crate) use encode::hex;
-pub use encode::{Names, encode};
+pub use encode::{intent, outcome};
 pub use fingerprint::Fingerprinter;
+pub use names::Names;
+pub(crate) use object::hex;
 pub use record::{
     AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind, ResultKind,
     ReturnedStatus, Textless, UpstreamFacts,
