@@ -6,11 +6,15 @@ use std::sync::atomic::AtomicBool;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use crate::audit::{AuditFault, Fingerprinter, Recorder, Writer};
+use crate::audit::{
+    AuditFault, AuditSecrets, Fingerprinter, JournalSettings, KeyFault, Origin, Output, Recorder, SigningKey,
+    Writer,
+};
 use crate::budget::{Budget, Shares};
-use crate::config::{Config, Secrets};
+use crate::config::{AuditOutput, Config, Secrets};
 use crate::credentials::Credentials;
 use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
+use crate::secret::Secret;
 use crate::splice::NotText;
 use crate::stages::{
     Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, RecordLayer, Route, Validate,
@@ -58,6 +62,9 @@ pub enum StartFault {
     /// The audit output.
     #[error(transparent)]
     Audit(#[from] AuditFault),
+    /// The key that signs checkpoints.
+    #[error("audit.signing_key: {0}")]
+    SigningKey(#[from] KeyFault),
     /// A certificate or root store.
     #[error(transparent)]
     Tls(#[from] TlsFault),
@@ -81,12 +88,22 @@ impl Gateway {
     ///
     /// [`StartFault`].
     pub fn new(config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
+        let output = audit_output(&config, secrets)?;
+        Self::recording_to(output, config, secrets)
+    }
+
+    /// As [`Self::new`], with records going to `output` instead of where the configuration says; for tests.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFault`].
+    pub fn recording_to(output: Output, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(config.ops.caller_names));
-        let writer = Arc::new(Writer::start(&config.audit.output)?);
+        let writer = Arc::new(Writer::start(output, origin(&config))?);
         let recorder =
             Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
-        let credentials = Arc::new(Credentials::new(&config, secrets)?);
+        let credentials = Arc::new(Credentials::new(&config, secrets, Arc::clone(&writer))?);
         let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
         let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
         let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
@@ -158,4 +175,33 @@ fn answer_share(config: &Config) -> u64 {
     let share = u128::from(data.answer_budget_bytes) * u128::from(data.caller_share_bytes)
         / u128::from(data.body_budget_bytes.max(1));
     u64::try_from(share).unwrap_or(u64::MAX).max(config.upstream.answer_limit_bytes)
+}
+
+fn audit_output(config: &Config, secrets: &Secrets) -> Result<Output, StartFault> {
+    let AuditOutput::Folder(folder) = &config.audit.output else {
+        return Ok(Output::stdout().map_err(AuditFault::from)?);
+    };
+    // Where the configuration names a folder, its secrets were read.
+    let signing_key = SigningKey::of_pem(secrets.signing_key().ok_or(KeyFault::Private)?)?;
+    let chain_key = secrets.chain_key().map(|secret| Secret::new(secret.expose().to_vec()));
+    Ok(Output::Folder(JournalSettings {
+        folder: folder.path.clone(),
+        secrets: AuditSecrets { signing_key, chain_key },
+        segment_bytes: folder.segment_bytes,
+        segment_age: folder.segment_age,
+        checkpoint_interval: folder.checkpoint_interval,
+        retain: folder.retention,
+        reserve_bytes: folder.reserve_bytes,
+    }))
+}
+
+/// What every start tells of this configuration.
+fn origin(config: &Config) -> Origin {
+    let schemas = config.services.iter().map(|service| (service.name.to_string(), service.schema.digest()));
+    Origin {
+        instance: config.instance.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: config.digest,
+        services: schemas.collect(),
+    }
 }

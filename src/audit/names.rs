@@ -82,7 +82,8 @@ impl ServiceNames {
 
 /// `"name":"value",…`
 fn members(pairs: &[(&str, &str)]) -> Written {
-    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("\"{name}\":{}", text(value))).collect();
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("\"{name}\":{}", text(value))).collect();
     pairs.join(",").into()
 }
 

@@ -89,7 +89,9 @@ fn failed(fault: &StartFault) -> Exit {
     let kind = match fault {
         StartFault::Io { source, .. } => source.kind(),
         StartFault::Audit(AuditFault::Open(source)) => source.kind(),
-        StartFault::Tls(_) | StartFault::Secret(_) => return Exit::Config,
+        StartFault::Audit(AuditFault::Locked) => return Exit::Io,
+        StartFault::Audit(AuditFault::NoChainKey | AuditFault::NoState) => return Exit::Config,
+        StartFault::SigningKey(_) | StartFault::Tls(_) | StartFault::Secret(_) => return Exit::Config,
     };
     if kind == std::io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Io }
 }

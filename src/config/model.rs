@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::secrets::SecretUses;
+use crate::audit::Retention;
 use crate::ids::{CredentialId, EndpointId, ServiceId};
 use crate::schema::Schema;
 
@@ -150,26 +151,6 @@ pub struct AuditFolder {
     pub retention: Retention,
     /// With less free disk space, records of strangers are counted and not written, bytes; 0: they always are.
     pub reserve_bytes: u64,
-}
-
-impl AuditFolder {
-    /// Whether a chain was begun in `folder`: without the secret it began with, the gateway still writes there.
-    #[must_use]
-    pub fn holds_chain(folder: &Path) -> bool {
-        folder.join("chain").exists()
-    }
-}
-
-/// Which ended segments are kept; all, where nothing is said. Whatever goes beyond one of them is removed, the
-/// oldest first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// At most so many.
-    pub segments: Option<u64>,
-    /// None whose last line is older.
-    pub age: Option<Duration>,
-    /// At most so many bytes together.
-    pub bytes: Option<u64>,
 }
 
 /// `[log]`.

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::{files, located, rate, same_file, secret_references};
+use crate::audit::{AuditSecrets, Retention};
 use crate::config::findings::{Findings, Spot};
-use crate::config::model::{Audit, AuditFolder, AuditOutput, Retention, SecretRef};
+use crate::config::model::{Audit, AuditFolder, AuditOutput, SecretRef};
 use crate::config::reader::{At, Field};
 use crate::config::references::Output;
 use crate::config::secrets::Role;
@@ -38,7 +39,7 @@ pub(super) fn is_read(root: &Root, base: &Path, role: Role) -> bool {
     let output = root.audit.value().and_then(|audit| audit.output.value());
     match (role, output) {
         (Role::SigningKey | Role::ChainKey, None | Some(Output::Stdout)) => false,
-        (Role::ChainKey, Some(Output::Folder(path))) => !AuditFolder::holds_chain(&base.join(path)),
+        (Role::ChainKey, Some(Output::Folder(path))) => AuditSecrets::are_all_needed(&base.join(path)),
         _ => true,
     }
 }
@@ -56,7 +57,7 @@ fn folder(
     if written.signing_key.is_absent() {
         missing("audit.signing_key", "add `signing_key`: make one with `openssl genpkey -algorithm ed25519`");
     }
-    if written.chain_key.is_absent() && !AuditFolder::holds_chain(path) {
+    if written.chain_key.is_absent() && AuditSecrets::are_all_needed(path) {
         let remedy = "add `chain_key`, which a new chain begins with: make one with `openssl rand -hex 32`";
         missing("audit.chain_key", remedy);
     }
