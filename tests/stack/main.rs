@@ -12,5 +12,6 @@
 mod audit_lines;
 mod documented;
 mod fixture;
+mod intents;
 mod order;
 mod panics;
