@@ -12,6 +12,7 @@ mod queue;
 mod record;
 mod recorder;
 mod sealed;
+mod segments;
 mod signing;
 mod stream;
 mod trail;
@@ -33,6 +34,7 @@ pub use record::{
 };
 pub use recorder::Recorder;
 pub use sealed::Sealed;
+pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
 pub use waiters::{Ticket, Wait, Waiters};
 pub use writer::{AuditFault, Class, Output, Writer};
