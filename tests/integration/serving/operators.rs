@@ -37,7 +37,7 @@ fn every_family_of_metrics_is_there_with_its_labels() {
         gateway.post(BATCH, GET_STATUS);
     }
     assert_eq!(gateway.post("wrong", GET_STATUS).status, 401);
-    gateway.wait_for_audit_lines(4);
+    gateway.wait_for_outcomes(4);
     let answer = gateway.operators("/metrics");
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = answer.text();
@@ -77,7 +77,7 @@ fn callers_are_not_named_where_they_should_not_be() {
     for (setting, named) in [("true", true), ("false", false)] {
         let gateway = Setup::before(&upstream).set("ops.caller_names", setting).start();
         assert_eq!(gateway.post(OPS_PORTAL, GET_STATUS).status, 200);
-        gateway.wait_for_audit_lines(1);
+        gateway.wait_for_outcomes(1);
         let text = gateway.operators("/metrics").text();
         assert_eq!(text.contains("ops-portal"), named);
         assert_eq!(text.contains("caller=\"caller-1\""), !named);
@@ -85,7 +85,7 @@ fn callers_are_not_named_where_they_should_not_be() {
     // Where others than this machine can look, they are not named unless it is asked for.
     let gateway = Setup::before(&upstream).set("ops.listen", "\"0.0.0.0:0\"").start();
     assert_eq!(gateway.post(OPS_PORTAL, GET_STATUS).status, 200);
-    gateway.wait_for_audit_lines(1);
+    gateway.wait_for_outcomes(1);
     assert!(!gateway.operators("/metrics").text().contains("ops-portal"));
 }
 
