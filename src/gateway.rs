@@ -13,7 +13,7 @@ use crate::audit::{
 use crate::budget::{Budget, Shares};
 use crate::config::{AuditOutput, Config, Secrets};
 use crate::credentials::Credentials;
-use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
+use crate::metrics::{CredentialLabels, LossLabels, MemoryLabels, Metrics, NoLabels};
 use crate::secret::Secret;
 use crate::splice::NotText;
 use crate::stages::{
@@ -101,6 +101,7 @@ impl Gateway {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(config.ops.caller_names));
         let writer = Arc::new(Writer::start(output, origin(&config))?);
+        writer.health().measure_commits(metrics.audit.commits.clone());
         let recorder =
             Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
         let credentials = Arc::new(Credentials::new(&config, secrets, Arc::clone(&writer))?);
@@ -154,10 +155,21 @@ impl Gateway {
         let health = self.writer.health();
         let metrics = &self.metrics;
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        metrics.audit_pending.set(signed(health.pending_bytes()));
-        metrics.audit_written.set(signed(health.written_lines()));
-        metrics.audit_lost.set(signed(health.lost_lines()));
-        metrics.audit_faults.set(signed(health.faults()));
+        let audit = &metrics.audit;
+        audit.pending.set(signed(health.pending_bytes()));
+        audit.written.set(signed(health.written_lines()));
+        audit.faults.set(signed(health.faults()));
+        audit.available.set(i64::from(health.available()));
+        audit.stalled.set(i64::from(health.stalled()));
+        audit.reserve_reached.set(i64::from(health.short_of_space()));
+        audit.last_seq.set(signed(health.last_seq()));
+        let lost = [("stranger", health.lost_strangers()), ("best_effort", health.lost_best_effort())];
+        for (class, lines) in lost {
+            audit.lost.get_or_create(&LossLabels { class }).set(signed(lines));
+        }
+        if let Some(checkpoint) = health.last_checkpoint() {
+            audit.checkpoint_age.get_or_create(&NoLabels {}).set(checkpoint.since.elapsed().as_secs_f64());
+        }
         metrics.requests_in_progress.set(signed(self.recorder.in_progress()));
         for (configured, credential) in self.config.credentials.iter().zip(self.credentials.iter()) {
             let labels = CredentialLabels { credential: configured.name.to_string() };

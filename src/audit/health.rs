@@ -1,7 +1,10 @@
 //! Do lines reach their output, and what was given up?
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use prometheus_client::metrics::histogram::Histogram;
 
 /// Bytes that wait from which on no intent is taken any more.
 const REFUSE_FROM_BYTES: u64 = 8 << 20;
@@ -24,6 +27,18 @@ pub struct Health {
     lost_at_end: AtomicU64,
     faults: AtomicU64,
     syncs: AtomicU64,
+    last_seq: AtomicU64,
+    commits: OnceLock<Histogram>,
+    checkpoint: Mutex<Option<LastCheckpoint>>,
+}
+
+/// The last signed checkpoint.
+#[derive(Clone)]
+pub struct LastCheckpoint {
+    /// The whole line.
+    pub line: Arc<str>,
+    /// When it became durable.
+    pub since: Instant,
 }
 
 impl Health {
@@ -42,6 +57,9 @@ impl Health {
             lost_at_end: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
+            last_seq: AtomicU64::new(0),
+            commits: OnceLock::new(),
+            checkpoint: Mutex::new(None),
         }
     }
 
@@ -116,6 +134,23 @@ impl Health {
         self.syncs.load(Ordering::Relaxed)
     }
 
+    /// Number of the last line that is durable; 0 before the first.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq.load(Ordering::Relaxed)
+    }
+
+    /// The last checkpoint of this start; `None` before it, and always on a stream.
+    #[must_use]
+    pub fn last_checkpoint(&self) -> Option<LastCheckpoint> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on the times that commits take are observed by `histogram`. The first one counts.
+    pub fn measure_commits(&self, histogram: Histogram) {
+        let _ = self.commits.set(histogram);
+    }
+
     /// Every line up to this one of those taken is durable.
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
@@ -157,6 +192,21 @@ impl Health {
         self.written_lines.store(written_lines, Ordering::Relaxed);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.durable.store(durable, Ordering::Release);
+    }
+
+    pub(super) fn reached(&self, seq: u64) {
+        self.last_seq.store(seq, Ordering::Relaxed);
+    }
+
+    pub(super) fn committed(&self, took: Duration) {
+        if let Some(commits) = self.commits.get() {
+            commits.observe(took.as_secs_f64());
+        }
+    }
+
+    pub(super) fn checkpointed(&self, line: &str) {
+        let checkpoint = LastCheckpoint { line: line.into(), since: Instant::now() };
+        *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
     }
 
     pub(super) fn fault(&self) {

@@ -24,7 +24,7 @@ pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub use encode::{intent, outcome};
 pub use event::{CredentialState, Origin, credentials};
 pub use fingerprint::Fingerprinter;
-pub use health::Health;
+pub use health::{Health, LastCheckpoint};
 pub use journal::{AuditSecrets, JournalSettings, Retention};
 pub use names::Names;
 pub(crate) use object::hex;

@@ -89,6 +89,11 @@ pub(super) trait Trail: Send {
     /// Number of the last line that is durable; 0 where there is none.
     fn durable_seq(&self) -> u64;
 
+    /// The newest checkpoint that is durable, once: the whole line.
+    fn take_checkpoint(&mut self) -> Option<String> {
+        None
+    }
+
     /// Bytes of lines that are not durable; what was never appended is not among them.
     fn waiting_bytes(&self) -> usize;
 

@@ -145,6 +145,9 @@ impl Work {
         let depth = if due { Depth::Durable } else { Depth::Written };
         if self.trail.waiting_bytes() > 0 {
             self.trail.commit(depth)?;
+            if due {
+                self.health.committed(now.elapsed());
+            }
         }
         if due {
             self.announce();
@@ -159,6 +162,7 @@ impl Work {
 
     fn worked(&mut self, stalled: bool, since: SystemTime) {
         self.announce();
+        self.show_checkpoint();
         if self.outage.take().is_some() {
             self.health.set_failing(false);
             tracing::info!("audit records are written again");
@@ -192,6 +196,7 @@ impl Work {
             return;
         }
         self.announced_seq = durable_seq;
+        self.health.reached(durable_seq);
         self.sync_due = None;
         self.health.became_durable(self.appended, self.pending_bytes, durable_seq - self.first_seq);
         self.pending_bytes = 0;
@@ -201,6 +206,16 @@ impl Work {
             follower.iter().for_each(|waiters| waiters.advance(self.appended));
             follower.is_some()
         });
+    }
+
+    /// A checkpoint vouches for what is before it only to those who have it: it is logged, so that whoever ships the
+    /// log takes it off the machine.
+    fn show_checkpoint(&mut self) {
+        if let Some(line) = self.trail.take_checkpoint() {
+            let line = line.trim_end();
+            tracing::info!(target: "dcams_gateway::checkpoint", line, "audit checkpoint");
+            self.health.checkpointed(line);
+        }
     }
 
     fn tell_losses(&mut self, now: Instant) {
