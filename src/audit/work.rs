@@ -16,7 +16,7 @@ const SYNC_WITHIN: Duration = Duration::from_secs(1);
 /// How many bytes may stay there.
 const SYNC_FROM_BYTES: usize = 512 << 10;
 /// How often the output is looked at when there is nothing to write.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(500);
 /// How often losses are recorded while there are more of them.
 const LOSSES_EVERY: Duration = Duration::from_secs(10);
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::event::Origin;
 use super::health::Health;
-use super::journal::JournalSettings;
+use super::journal::{Journal, JournalSettings};
 use super::queue::{Change, Queue};
 use super::stream::Stream;
 use super::trail::Trail;
@@ -96,7 +96,7 @@ impl Writer {
                 stream.append(&super::event::start(&origin), Change::None);
                 Box::new(stream)
             }
-            Output::Folder(_) => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+            Output::Folder(settings) => Box::new(Journal::open(settings, origin)?),
         };
         Self::drive(trail)
     }
@@ -187,6 +187,13 @@ impl Writer {
             self.health.lost_at_end(1);
         }
         taken.map(Ticket)
+    }
+}
+
+/// Who did not finish it finds its folder locked no longer than it takes to write what is waiting.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.finish(0);
     }
 }
 

@@ -259,7 +259,7 @@ fn a_record_of_which_nothing_is_known_is_of_the_form() {
     let mut required: BTreeSet<&str> =
         required.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     // Always, but beside the outcome that is no request's.
-    required.extend(["bytes", "us"]);
+    required.extend(["config", "peer", "bytes", "us"]);
     assert_eq!(members.into_iter().collect::<BTreeSet<_>>(), required, "what is always known is required");
 }
 
