@@ -13,7 +13,7 @@ use crate::audit::{
 use crate::budget::{Budget, Shares};
 use crate::config::{AuditOutput, Config, Secrets};
 use crate::credentials::Credentials;
-use crate::metrics::{CredentialLabels, LossLabels, MemoryLabels, Metrics, NoLabels};
+use crate::metrics::{CredentialLabels, LossLabels, MemoryLabels, Metrics};
 use crate::secret::Secret;
 use crate::splice::NotText;
 use crate::stages::{
@@ -167,9 +167,8 @@ impl Gateway {
         for (class, lines) in lost {
             audit.lost.get_or_create(&LossLabels { class }).set(signed(lines));
         }
-        if let Some(checkpoint) = health.last_checkpoint() {
-            audit.checkpoint_age.get_or_create(&NoLabels {}).set(checkpoint.since.elapsed().as_secs_f64());
-        }
+        let age = health.last_checkpoint().map(|checkpoint| checkpoint.since.elapsed().as_secs_f64());
+        audit.checkpoint_age.set(age.unwrap_or(f64::NAN));
         metrics.requests_in_progress.set(signed(self.recorder.in_progress()));
         for (configured, credential) in self.config.credentials.iter().zip(self.credentials.iter()) {
             let labels = CredentialLabels { credential: configured.name.to_string() };

@@ -73,8 +73,8 @@ pub struct AuditMetrics {
     pub last_seq: Gauge,
     /// How long commits took.
     pub commits: Histogram,
-    /// Seconds since the last checkpoint, where there is one.
-    pub checkpoint_age: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    /// Seconds since the last checkpoint; no number before the first.
+    pub checkpoint_age: Gauge<f64, AtomicU64>,
 }
 
 /// Labels of `audit_lines_lost`.
@@ -83,10 +83,6 @@ pub struct LossLabels {
     /// `stranger` or `best_effort`; of required services no line is given up.
     pub class: &'static str,
 }
-
-/// No labels: a series that is there only once it has a value.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct NoLabels {}
 
 /// Labels of `requests`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -305,7 +301,7 @@ impl AuditMetrics {
             reserve_reached: Gauge::default(),
             last_seq: Gauge::default(),
             commits: duration_histogram(),
-            checkpoint_age: Family::default(),
+            checkpoint_age: Gauge::default(),
         };
         registry.register_with_unit(
             "audit_pending",
@@ -337,7 +333,7 @@ impl AuditMetrics {
         );
         registry.register_with_unit(
             "audit_checkpoint_age",
-            "Since the last signed checkpoint",
+            "Since the last signed checkpoint; NaN before the first",
             Unit::Seconds,
             metrics.checkpoint_age.clone(),
         );

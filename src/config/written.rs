@@ -129,7 +129,7 @@ tables! {
         /// How long an ended segment is kept after its last line.
         /// Absent: for ever.
         may retain_age: Time => "1m" to "36525d";
-        /// How many bytes the ended segments may have together.
+        /// How many bytes all segments may have together; the one being written is never removed.
         /// Absent: any number.
         may retain_bytes: Size => "4KiB" to "1024GiB";
         /// With less free disk space than this, records of strangers are counted and not written; 0B: they always are.

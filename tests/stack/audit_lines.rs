@@ -103,14 +103,14 @@ fn media_types() -> Vec<MediaType> {
 }
 
 /// A configuration, and the published form of its audit lines.
-struct Form {
+pub struct Form {
     fixture: Fixture,
     names: Names,
     validator: Validator,
 }
 
 impl Form {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let fixture = Fixture::new(&[]);
         let options = jsonschema::draft202012::options().should_validate_formats(true);
         let validator = options.build(&published()).unwrap();
@@ -140,8 +140,16 @@ impl Form {
         self.judged_line(&line)
     }
 
+    /// The object of an intent, as it is handed to the writer, and its id.
+    pub fn intent_object(&self) -> (Vec<u8>, u128) {
+        let record = self.judged(ServiceId(0), b"{}");
+        let mut object = Vec::new();
+        audit::intent(&self.names, &record, &mut object);
+        (object, record.id)
+    }
+
     /// Fails unless `line` is one line of the published form.
-    fn judged_line(&self, line: &[u8]) -> Value {
+    pub fn judged_line(&self, line: &[u8]) -> Value {
         let text = std::str::from_utf8(line).unwrap();
         assert!(!text.contains('\n'), "{text}");
         // A member twice is what the form cannot see.
@@ -214,7 +222,7 @@ impl Form {
     }
 }
 
-fn published() -> Value {
+pub fn published() -> Value {
     serde_json::from_str(audit::SCHEMA).unwrap()
 }
 
@@ -223,7 +231,7 @@ fn documents() -> &'static Path {
 }
 
 /// The texts that the published form lists at `pointer`.
-fn listed(pointer: &str) -> BTreeSet<String> {
+pub fn listed(pointer: &str) -> BTreeSet<String> {
     let published = published();
     let list = published.pointer(pointer).and_then(Value::as_array).unwrap();
     let texts: BTreeSet<String> = list.iter().map(|text| text.as_str().unwrap().to_owned()).collect();

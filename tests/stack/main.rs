@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+mod audit_kinds;
 mod audit_lines;
 mod documented;
 mod fixture;
