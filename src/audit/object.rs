@@ -196,7 +196,7 @@ mod tests {
             "time": "1970-01-01T00:00:00.000000Z", "object": {"empty": {}, "none": [], "off": false},
             "list": ["one", {"n": 1}, {}],
         });
-        let read: serde_json::Value = serde_json::from_slice(&buffer).unwrap();
+        let read: serde_json::Value = serde_json::from_str(std::str::from_utf8(&buffer).unwrap()).unwrap();
         assert_eq!(read, expected);
         assert_eq!(hex(&[0, 0xff]), "00ff");
     }
