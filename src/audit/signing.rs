@@ -3,6 +3,7 @@
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
+use zeroize::Zeroizing;
 
 use crate::digest::{first, sha256};
 use crate::secret::Secret;
@@ -15,6 +16,10 @@ const LABEL: &[u8] = b"dcams-gateway checkpoint v1\n";
 
 /// What stands in front of the 32 bytes of an Ed25519 key in its DER form (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// What stands in front of the 32 bytes of an Ed25519 private key in its DER form (RFC 8410, section 7).
+const PKCS8_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// Why a key cannot be used. Quotes nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +36,20 @@ pub enum KeyFault {
 pub struct SigningKey(Ed25519KeyPair);
 
 impl SigningKey {
+    /// A random private key: PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` writes it. `None` where the
+    /// system has no random bytes.
+    #[must_use]
+    pub fn new_pem() -> Option<Secret> {
+        use base64::Engine;
+        let mut der = Zeroizing::new([0; PKCS8_PREFIX.len() + 32]);
+        let (prefix, seed) = der.split_at_mut(PKCS8_PREFIX.len());
+        prefix.copy_from_slice(&PKCS8_PREFIX);
+        aws_lc_rs::rand::fill(seed).ok()?;
+        let body = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(der.as_ref()));
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", *body);
+        Some(Secret::new(pem.into_bytes()))
+    }
+
     /// Reads a private key: PKCS#8 in PEM, with or without its public half.
     ///
     /// # Errors

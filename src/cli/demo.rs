@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 use super::hash_key::random_key;
 use super::{Exit, print, process, tell};
-use crate::audit::hex;
+use crate::audit::{SigningKey, hex};
 use crate::config::{self, Listen, Log, LogFormat, Source};
 use crate::gateway::Gateway;
 use crate::selftest::{Folder, private_file};
@@ -31,6 +31,9 @@ const PATH: &str = "/v3/stable/api/storage";
 const CONFIGURATION: &str = include_str!("demo.toml");
 const FRONT: &[u8] = include_bytes!("../../tests/images/thumbnail.jpg");
 const BACK: &[u8] = include_bytes!("../../tests/images/scan.png");
+
+/// How many the transcript has.
+const REQUESTS: usize = 21;
 
 #[derive(Args)]
 pub(super) struct Demo {
@@ -70,7 +73,7 @@ async fn show(demo: &Demo) -> Result<Exit, Problem> {
     stage.forwards(&double).await?;
     stage.refusals().await?;
     stage.failures(&double).await?;
-    stage.records(&folder.path().join("audit.jsonl")).await?;
+    stage.records(&folder.path().join("audit")).await?;
     if demo.once {
         stage.running.drain().await;
         return Ok(Exit::Ok);
@@ -114,6 +117,9 @@ impl Theatre {
         private_file(&folder.join("user"), settings.user.as_bytes())?;
         private_file(&folder.join("pass"), settings.pass.as_bytes())?;
         private_file(&folder.join("fingerprint-key"), key()?.as_bytes())?;
+        private_file(&folder.join("chain-key"), key()?.as_bytes())?;
+        let signing_key = SigningKey::new_pem().ok_or("the system has no random bytes")?;
+        private_file(&folder.join("signing-key"), signing_key.expose())?;
         private_file(&folder.join("ca.pem"), double.ca_pem().as_bytes())?;
         let hash = |key: &str| hex(&key_hash(key.as_bytes()));
         let text = CONFIGURATION
@@ -220,12 +226,13 @@ impl Theatre {
     }
 
     /// The lines are written by a thread of their own; they are there in a moment.
-    async fn records(&self, path: &Path) -> Result<(), Problem> {
+    async fn records(&self, folder: &Path) -> Result<(), Problem> {
         say("\n== The audit records: who did what, and nothing of whom ==\n");
+        let path = folder.join("audit-0000000000000001.jsonl");
         let mut lines = String::new();
         for _ in 0..100 {
-            lines = fs::read_to_string(path)?;
-            if lines.lines().count() >= 21 {
+            lines = fs::read_to_string(&path)?;
+            if lines.lines().filter(|line| line.contains("\"kind\":\"outcome\"")).count() >= REQUESTS {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

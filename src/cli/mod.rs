@@ -1,5 +1,6 @@
 //! Which command was meant, and how does it end?
 
+mod audit;
 mod check;
 mod config_source;
 mod demo;
@@ -96,6 +97,8 @@ enum Command {
         after_help = "Examples:\n  dcams-gateway schema config\n  dcams-gateway schema openapi > openapi.json\n  dcams-gateway schema getStatus"
     )]
     Schema(documents::Schema),
+    /// Verify and read the audit log, and make its keys
+    Audit(audit::Audit),
     /// Make a random key for a caller, or hash one that is read from standard input
     #[command(after_help = "Examples:\n  dcams-gateway hash-key\n  dcams-gateway hash-key --stdin < key.txt")]
     HashKey(hash_key::HashKey),
@@ -149,6 +152,7 @@ fn ended(command: Command) -> Exit {
         Command::Selftest(selftest) => selftest::selftest(&selftest),
         Command::Simulate(simulate) => simulate::simulate(simulate),
         Command::Schema(schema) => documents::schema(&schema),
+        Command::Audit(audit) => audit::audit(audit),
         Command::HashKey(hash_key) => hash_key::hash_key(&hash_key),
         Command::Health(health) => health::health(&health),
         Command::Version => print(&format!("dcams-gateway {}\n", env!("CARGO_PKG_VERSION"))),
