@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use crate::audit::{AuditFault, Fingerprinter, Recorder, Writer};
+use crate::audit::{AuditFault, Fingerprinter, Origin, Output, Recorder, Writer};
 use crate::budget::{Budget, Shares};
-use crate::config::{Config, Secrets};
+use crate::config::{AuditOutput, Config, Secrets};
 use crate::credentials::Credentials;
 use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
 use crate::splice::NotText;
@@ -83,7 +83,7 @@ impl Gateway {
     pub fn new(config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(config.ops.caller_names));
-        let writer = Arc::new(Writer::start(&config.audit.output)?);
+        let writer = Arc::new(Writer::start(audit_output(&config)?, origin(&config))?);
         let recorder =
             Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
         let credentials = Arc::new(Credentials::new(&config, secrets)?);
@@ -158,4 +158,25 @@ fn answer_share(config: &Config) -> u64 {
     let share = u128::from(data.answer_budget_bytes) * u128::from(data.caller_share_bytes)
         / u128::from(data.body_budget_bytes.max(1));
     u64::try_from(share).unwrap_or(u64::MAX).max(config.upstream.answer_limit_bytes)
+}
+
+fn audit_output(config: &Config) -> Result<Output, AuditFault> {
+    use std::os::unix::fs::OpenOptionsExt;
+    Ok(match &config.audit.output {
+        AuditOutput::Stdout => Output::stdout()?,
+        AuditOutput::File(path) => {
+            Output::Stream(std::fs::OpenOptions::new().append(true).create(true).mode(0o640).open(path)?)
+        }
+    })
+}
+
+/// What every start tells of this configuration.
+fn origin(config: &Config) -> Origin {
+    let schemas = config.services.iter().map(|service| (service.name.to_string(), service.schema.digest()));
+    Origin {
+        instance: config.instance.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: config.digest,
+        services: schemas.collect(),
+    }
 }

@@ -2,19 +2,30 @@
 
 mod chain;
 mod encode;
+mod event;
 mod fingerprint;
+mod health;
+mod journal;
+mod queue;
 mod record;
 mod recorder;
 mod sealed;
 mod segments;
 mod signing;
+mod stream;
+mod trail;
 pub mod verify;
+mod waiters;
+mod work;
 mod writer;
 
 pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub(crate) use encode::hex;
 pub use encode::{Names, encode};
+pub use event::{CredentialState, Origin, credentials};
 pub use fingerprint::Fingerprinter;
+pub use health::Health;
+pub use journal::{AuditSecrets, JournalSettings, Retention};
 pub use record::{
     AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind, ResultKind,
     ReturnedStatus, Textless, UpstreamFacts,
@@ -23,7 +34,8 @@ pub use recorder::Recorder;
 pub use sealed::Sealed;
 pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
-pub use writer::{AuditFault, Health, Writer};
+pub use waiters::{Ticket, Wait, Waiters};
+pub use writer::{AuditFault, Class, Output, Writer};
 
 /// The JSON Schema of a line.
 pub const SCHEMA: &str = include_str!("../../schemas/audit.schema.json");

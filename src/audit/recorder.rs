@@ -9,8 +9,9 @@ use governor::state::InMemoryState;
 use governor::state::direct::NotKeyed;
 
 use super::encode::{Names, encode};
+use super::health::Health;
 use super::record::AuditRecord;
-use super::writer::{Health, Writer};
+use super::writer::{Class, Writer};
 use crate::config::{Config, Rate};
 use crate::limits::limiter;
 use crate::metrics::Metrics;
@@ -51,7 +52,9 @@ impl Recorder {
     pub fn request_ended(&self, mut record: AuditRecord) {
         self.metrics.request_ended(&self.config, &record);
         if self.is_recorded(&mut record) {
-            self.writer.send(encode(&self.config, &self.names, &record));
+            let class = if record.caller.is_some() { Class::Required } else { Class::Stranger };
+            let line = encode(&self.config, &self.names, &record);
+            self.writer.send(class, line.strip_suffix(b"\n").unwrap_or(&line));
         }
         self.in_progress.fetch_sub(1, Ordering::AcqRel);
     }

@@ -89,6 +89,8 @@ fn failed(fault: &StartFault) -> Exit {
     let kind = match fault {
         StartFault::Io { source, .. } => source.kind(),
         StartFault::Audit(AuditFault::Open(source)) => source.kind(),
+        StartFault::Audit(AuditFault::Locked) => return Exit::Io,
+        StartFault::Audit(AuditFault::NoChainKey | AuditFault::NoState) => return Exit::Config,
         StartFault::Tls(_) | StartFault::Secret(_) => return Exit::Config,
     };
     if kind == std::io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Io }

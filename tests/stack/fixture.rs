@@ -50,7 +50,7 @@ impl Fixture {
 
     /// Every audit line so far; nothing is recorded after that.
     pub fn lines(&self) -> Vec<Value> {
-        assert_eq!(self.gateway.writer.finish(), 0, "every line was written");
+        assert_eq!(self.gateway.writer.finish(0), 0, "every line was written");
         let text = fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
