@@ -131,11 +131,11 @@ pub(super) fn fault(failure: Failure, since: SystemTime, good: u64) -> Vec<u8> {
         #[serde(skip_serializing_if = "Option::is_none")]
         os: Option<i32>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        seq: Option<u64>,
+        good: Option<u64>,
     }
     let Failure { fault, os } = failure;
     let since = time(Timestamp::try_from(since).unwrap_or(Timestamp::UNIX_EPOCH));
-    object("fault", &Members { fault: Fault::name(fault), since, os, seq: (good > 0).then_some(good) })
+    object("fault", &Members { fault: Fault::name(fault), since, os, good: (good > 0).then_some(good) })
 }
 
 pub(super) fn segment(head: &SegmentHead<'_>) -> Vec<u8> {

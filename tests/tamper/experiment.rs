@@ -9,7 +9,8 @@ use crate::edits::{self, Attacker, KINDS};
 use crate::log::{Author, Folder, evidence, is_checkpoint};
 use crate::random::Random;
 
-fn from_environment(name: &str, default: u64) -> u64 {
+/// How many of something.
+pub fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 

@@ -8,3 +8,4 @@ mod edits;
 mod experiment;
 mod log;
 mod random;
+mod writer;
