@@ -16,6 +16,7 @@ mod segments;
 mod signing;
 mod stream;
 mod trail;
+pub mod verify;
 mod waiters;
 mod work;
 mod writer;

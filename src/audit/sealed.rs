@@ -48,13 +48,18 @@ impl<'a> Sealed<'a> {
 /// Splits off a last member that holds `N` bytes in hexadecimal digits, without its closing quote.
 fn hex_member<'a, const N: usize>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], [u8; N])> {
     let (before, digits) = text.split_at_checked(text.len().checked_sub(2 * N)?)?;
+    Some((before.strip_suffix(name)?, unhex(digits)?))
+}
+
+/// The `N` bytes that `digits` are.
+pub(super) fn unhex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         for digit in pair {
             *byte = *byte << 4 | nibble(*digit)?;
         }
     }
-    Some((before.strip_suffix(name)?, bytes))
+    (digits.len() == 2 * N).then_some(bytes)
 }
 
 /// Lower case only: each line has one spelling.

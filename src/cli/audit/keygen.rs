@@ -33,7 +33,7 @@ pub(super) struct Keygen {
     folder: PathBuf,
 }
 
-pub(super) fn keygen(command: &Keygen) -> Exit {
+pub(super) fn run(command: &Keygen) -> Exit {
     let folder = &command.folder;
     let Some((signing, chain)) = new_keys() else {
         tell("the system has no random bytes");
@@ -122,7 +122,7 @@ mod tests {
     fn three_keys_are_made_that_the_gateway_and_the_verifier_can_read() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("etc/keys");
-        assert_eq!(keygen(&Keygen { folder: folder.clone() }), Exit::Ok);
+        assert_eq!(run(&Keygen { folder: folder.clone() }), Exit::Ok);
         let read = |name: &str| SecretRef::File(folder.join(name)).read().unwrap_or_else(|_| unreachable!());
         let signing = SigningKey::of_pem(&read(SIGNING)).unwrap_or_else(|_| unreachable!());
         let public = PublicKey::of_pem(&fs::read(folder.join(PUBLIC)).unwrap());
@@ -137,7 +137,7 @@ mod tests {
         for there in [SIGNING, PUBLIC, CHAIN] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(there), "precious").unwrap();
-            assert_eq!(keygen(&Keygen { folder: folder.path().to_owned() }), Exit::Negative);
+            assert_eq!(run(&Keygen { folder: folder.path().to_owned() }), Exit::Negative);
             assert_eq!(fs::read_to_string(folder.path().join(there)).unwrap(), "precious");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }

@@ -1,6 +1,8 @@
 //! `audit`: what does the log say, and is it whole?
 
+mod checkpoint;
 mod keygen;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -15,6 +17,12 @@ pub(super) struct Audit {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Prove that a log is whole and unchanged, or name the first record that is not
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Verify),
+    /// Print the last checkpoint, to be kept off the machine
+    #[command(after_help = checkpoint::EXAMPLES)]
+    Checkpoint(checkpoint::Checkpoint),
     /// Make the keys that a log needs: to sign checkpoints, to check them, and to chain lines
     #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::Keygen),
@@ -22,7 +30,9 @@ enum Command {
 
 pub(super) fn audit(audit: Audit) -> Exit {
     match audit.command {
-        Command::Keygen(keygen) => keygen::keygen(&keygen),
+        Command::Verify(verify) => verify::run(&verify),
+        Command::Checkpoint(checkpoint) => checkpoint::run(&checkpoint),
+        Command::Keygen(keygen) => keygen::run(&keygen),
     }
 }
 
