@@ -162,11 +162,15 @@ bench: ## The benchmarks of benches/.
 
 # Cases per property, of which CI runs 256.
 CASES ?= 100000
+# Lines of the log that questions are asked of, of which CI writes 20,000.
+RECORDS ?= 10000000
 
 .PHONY: experiments
 experiments: ## The properties with CASES (100000) cases each and half an hour of fuzzing a target; CI runs small counts of the same code.
 	$(call headline,experiments: $(CASES) cases of each property)
-	PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration
+	PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration --test audit_questions
+	$(call headline,experiments: questions to $(RECORDS) lines (TMPDIR needs 1 KB for each))
+	RECORDS=$(RECORDS) cargo test --locked --release --test audit_questions speed -- --nocapture
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo

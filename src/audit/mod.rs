@@ -2,9 +2,13 @@
 
 mod chain;
 mod encode;
+mod entry;
 mod event;
+mod export;
+mod filter;
 mod fingerprint;
 mod health;
+mod index;
 mod journal;
 mod names;
 mod object;
@@ -15,6 +19,7 @@ mod sealed;
 mod segments;
 mod signing;
 mod stream;
+mod tail;
 mod trail;
 pub mod verify;
 mod waiters;
@@ -29,6 +34,10 @@ pub use health::{Health, LastCheckpoint};
 pub use journal::{AuditSecrets, JournalSettings, Retention};
 pub use names::Names;
 pub(crate) use object::hex;
+pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
+pub use export::{Format, export};
+pub use filter::{Filter, NONE};
+pub use index::{Counted, Found, Group, Index, IndexFault, Notice, Order, Progress, Role, Size};
 pub use record::{
     AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind, ResultKind,
     ReturnedStatus, Textless, UpstreamFacts,
@@ -39,6 +48,8 @@ pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
 pub use waiters::{Ticket, Wait, Waiters};
 pub use writer::{AuditFault, Class, Output, Writer};
+pub use tail::{Follower, last_lines};
+pub use writer::{AuditFault, Health, Writer};
 
 /// The JSON Schema of a line.
 pub const SCHEMA: &str = include_str!("../../schemas/audit.schema.json");

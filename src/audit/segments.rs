@@ -126,7 +126,7 @@ impl Segment {
     }
 
     /// Opened to be read. A link could name a file that is no part of the log, and a pipe would block.
-    fn open(&self) -> io::Result<File> {
+    pub(super) fn open(&self) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let no_file = |_| io::Error::new(io::ErrorKind::InvalidData, "a segment is not a regular file");
         let file = match rustix::fs::open(&self.path, flags, Mode::empty()) {

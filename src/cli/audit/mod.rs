@@ -1,7 +1,18 @@
 //! `audit`: what does the log say, and is it whole?
 
+mod asked;
 mod checkpoint;
+mod export;
+mod filters;
+mod find;
 mod keygen;
+mod notices;
+mod printable;
+mod query;
+mod reindex;
+mod rows;
+mod tail;
+mod times;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -26,10 +37,30 @@ enum Command {
     /// Make the keys that a log needs: to sign checkpoints, to check them, and to chain lines
     #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::Keygen),
+    /// Show the last lines, and follow the log as it grows
+    #[command(after_help = tail::EXAMPLES)]
+    Tail(tail::Tail),
+    /// List or count requests, by time, caller, service, outcome, code, status, id or person
+    #[command(after_help = query::EXAMPLES)]
+    Query(query::Query),
+    /// Find the requests about one person, by an e-mail or a reference that is never on the command line
+    #[command(after_help = find::EXAMPLES)]
+    Find(find::Find),
+    /// Write the log as events that security tools know
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::Export),
+    /// Make the index again that answers questions
+    #[command(after_help = reindex::EXAMPLES)]
+    Reindex(reindex::Reindex),
 }
 
 pub(super) fn audit(audit: Audit) -> Exit {
     match audit.command {
+        Command::Tail(tail) => tail::tail(&tail),
+        Command::Query(query) => query::query(&query),
+        Command::Find(find) => find::find(&find),
+        Command::Export(export) => export::export(&export),
+        Command::Reindex(reindex) => reindex::reindex(&reindex),
         Command::Verify(verify) => verify::run(&verify),
         Command::Checkpoint(checkpoint) => checkpoint::run(&checkpoint),
         Command::Keygen(keygen) => keygen::run(&keygen),

@@ -1,0 +1,427 @@
+//! Do the commands answer as their help says?
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use dcams_gateway::audit::{Fingerprinter, Segment};
+use dcams_gateway::schema::Normalise;
+use dcams_gateway::secret::Secret;
+use serde_json::Value;
+
+use crate::log::{BEGIN_US, HOUR_US, Log, Request, hex};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_dcams-gateway");
+const EMAIL: &str = "  Jane@Example.COM ";
+
+struct Answer {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(arguments: &[&str], input: &str) -> Answer {
+    answered(Command::new(BINARY).args(arguments), input)
+}
+
+fn answered(command: &mut Command, input: &str) -> Answer {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    // A command that does not read its input may be gone.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Answer { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn fingerprint(key: u8, value: &str) -> [u8; 16] {
+    Fingerprinter::new(&Secret::new(vec![key; 32])).of_str(Normalise::Email, value)
+}
+
+/// Three forwarded requests of two persons under two keys, a refused one, a stranger, one that is open, and a loss.
+fn small_log(folder: &Path) -> Log {
+    let mut log = Log::begin(folder, 1);
+    let hour = |hour: i64| BEGIN_US + hour * HOUR_US;
+    let request = |number: u128, caller, service| Request {
+        time_us: hour(i64::try_from(number).unwrap()),
+        id: 0x019a_0000_0000_7000_8000_0000_0000_0000 + number,
+        caller: Some(caller),
+        service: Some(service),
+        outcome: "forwarded",
+        status: Some(200),
+        email: Some(fingerprint(1, "jane@example.com")),
+        key: "k1",
+        ..Request::default()
+    };
+    let passport = request(1, "kyc-api", "getDocumentImages");
+    log.intent(&passport);
+    log.outcome(&passport);
+    let later = Request {
+        email: Some(fingerprint(2, "jane@example.com")),
+        key: "k2",
+        ..request(2, "ops-portal", "getStatus")
+    };
+    log.intent(&later);
+    log.outcome(&later);
+    log.rotate(hour(3));
+    log.outcome(&Request {
+        outcome: "refused",
+        code: Some("schema_violation"),
+        status: Some(422),
+        ..request(3, "kyc-api", "updateStatus")
+    });
+    let stranger = request(4, "kyc-api", "getStatus");
+    log.outcome(&Request {
+        caller: None,
+        service: None,
+        email: None,
+        outcome: "refused",
+        code: Some("unauthenticated"),
+        status: Some(401),
+        ..stranger
+    });
+    log.event("loss", hour(5), r#","strangers":3,"best_effort":0"#);
+    let other =
+        Request { email: Some(fingerprint(1, "joe@example.com")), ..request(6, "batch", "updateStatus") };
+    log.intent(&other);
+    log.write();
+    log
+}
+
+fn path(folder: &Path) -> &str {
+    folder.to_str().unwrap()
+}
+
+#[test]
+fn a_query_lists_the_newest_requests_in_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let answer = run(&["audit", "query", path(folder.path()), "--limit", "3"], "");
+    let expected = "\
+2026-11-01T06:00:00.000000Z  batch         updateStatus            open                     -          -  019a0000-0000-7000-8000-000000000006
+2026-11-01T04:00:00.000000Z  -             -                       unauthenticated        401     146 ms  019a0000-0000-7000-8000-000000000004
+2026-11-01T03:00:00.000000Z  kyc-api       updateStatus            schema_violation       422     146 ms  019a0000-0000-7000-8000-000000000003
+";
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(0), expected));
+    assert_eq!(answer.stderr, "these are the 3 newest: --limit 0 shows all, --count counts them\n");
+}
+
+#[test]
+fn filters_and_forms_go_together() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let query = |arguments: &[&str]| {
+        let answer = run(&[&["audit", "query", path(folder.path())], arguments].concat(), "");
+        assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        answer.stdout
+    };
+    assert_eq!(query(&["--count"]), "5\n");
+    assert_eq!(query(&["--count", "--caller", "kyc-api,batch"]), "3\n");
+    assert_eq!(query(&["--count", "--caller", "(none)", "--status", "4xx"]), "1\n");
+    assert_eq!(
+        query(&["--count", "--since", "2026-11-01T02:00:00Z", "--until", "2026-11-01T03:00:00Z"]),
+        "1\n"
+    );
+    assert_eq!(query(&["--count", "--fingerprint", &hex(&fingerprint(1, "jane@example.com"))]), "2\n");
+    assert_eq!(query(&["--count", "--since", "1h"]), "0\n");
+    assert_eq!(
+        query(&["--by", "outcome,caller"]),
+        "OUTCOME    CALLER      COUNT\n\
+         forwarded  kyc-api         1\n\
+         forwarded  ops-portal      1\n\
+         open       batch           1\n\
+         refused    (none)          1\n\
+         refused    kyc-api         1\n"
+    );
+    assert_eq!(query(&["--by", "day", "-o", "csv"]), "day,count\n2026-11-01,5\n");
+    assert_eq!(
+        query(&["--by", "code", "--outcome", "refused", "--caller", "kyc-api", "-o", "json"]),
+        "{\"code\":\"schema_violation\",\"count\":1}\n"
+    );
+    assert_eq!(
+        query(&["--code", "schema_violation", "-o", "csv"]),
+        "seq,time,kind,id,caller,service,outcome,code,status,credential,credential_reflected,upstream_status,upstream_result,outcome_unknown,total_us\n\
+         7,2026-11-01T03:00:00.000000Z,outcome,019a0000-0000-7000-8000-000000000003,kyc-api,updateStatus,refused,schema_violation,422,production,,,,,145011\n"
+    );
+    let id = "019a0000-0000-7000-8000-000000000001";
+    let both = query(&["--id", id, "--kind", "intent,outcome", "-o", "json", "--order", "oldest"]);
+    let segment = fs::read_to_string(folder.path().join(Segment::name_of(1))).unwrap();
+    let lines: Vec<&str> = segment.lines().filter(|line| line.contains(id)).collect();
+    assert_eq!(both.lines().collect::<Vec<_>>(), lines);
+    assert_eq!(
+        query(&["--kind", "loss"]),
+        "2026-11-01T05:00:00.000000Z  loss          best_effort=0 strangers=3\n"
+    );
+}
+
+#[test]
+fn a_value_that_cannot_be_is_answered_with_what_would_be_right_and_never_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let secret = "jane@example.com";
+    for (arguments, right) in [
+        (["--outcome", "forwarde"], "error: --outcome: did you mean forwarded? one of: forwarded, refused, "),
+        (["--outcome", secret], "error: --outcome: one of: forwarded, "),
+        (["--code", secret], "error: --code: one of: bad_request, "),
+        (["--kind", secret], "error: --kind: one of: outcome, intent, "),
+        (
+            ["--caller", "kyc-ap"],
+            "error: --caller: did you mean kyc-api? one of: batch, kyc-api, ops-portal, (none)",
+        ),
+        (["--caller", secret], "error: --caller: a name of the configuration "),
+        (
+            ["--service", "getDocument"],
+            "error: --service: did you mean getDocumentImages? one of: getDocumentImages, ",
+        ),
+        (["--credential", "staging"], "error: --credential: one of: production, (none)"),
+        (["--status", secret], "error: --status: three digits (429) or a class of them (5xx)"),
+        (["--since", secret], "error: --since: a time is a length before now "),
+        (["--id", secret], "error: --id: a UUID: "),
+        (["--fingerprint", secret], "error: --fingerprint: 32 hexadecimal digits; "),
+    ] {
+        let answer = run(&["audit", "query", path(folder.path()), arguments[0], arguments[1]], "");
+        assert_eq!((answer.code, answer.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(answer.stderr.starts_with(right), "{arguments:?}: {}", answer.stderr);
+        assert!(!answer.stderr.contains(secret), "{}", answer.stderr);
+    }
+    let together = ["audit", "query", path(folder.path()), "--kind", "loss", "--caller", "batch"];
+    assert_eq!(
+        run(&together, "").stderr,
+        "error: --kind: lines of kind loss have no caller, service, outcome, code or status\n"
+    );
+}
+
+#[test]
+fn no_control_character_of_an_edited_log_reaches_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = small_log(folder.path());
+    let seq = log.next_seq();
+    let hostile = format!(
+        "{{\"seq\":{seq},\"v\":1,\"kind\":\"fault\",\"time\":\"2026-11-01T07:00:00.000000Z\",\"fault\":\"\\u001b[2J\u{9b}2J\u{202e}\"}}\n"
+    );
+    log.write_raw(hostile.as_bytes());
+    log.write_raw(b"\x1b]0;not json\x07\n");
+    for arguments in [
+        &["query", "--kind", "fault"][..],
+        &["query", "--kind", "fault", "-o", "json"],
+        &["query", "--kind", "fault", "-o", "csv"],
+        &["tail", "-n", "2"],
+        &["tail", "-n", "2", "-o", "json"],
+        &["export", "--format", "ecs"],
+    ] {
+        let answer = run(&[&["audit", arguments[0], path(folder.path())], &arguments[1..]].concat(), "");
+        assert_eq!(answer.code, Some(0), "{arguments:?}");
+        let obeyed =
+            |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
+        assert!(!answer.stdout.contains(obeyed), "{arguments:?}: {:?}", answer.stdout);
+    }
+}
+
+/// Keys of two fingerprints, of which the first is `k1`.
+fn keys(folder: &Path) -> [PathBuf; 2] {
+    [1_u8, 2].map(|byte| {
+        let path = folder.join(format!("k{byte}.key"));
+        fs::write(&path, [byte; 32]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    })
+}
+
+#[test]
+fn a_person_is_found_by_an_email_that_no_output_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit");
+    fs::create_dir(&audit).unwrap();
+    small_log(&audit);
+    let [k1, k2] = keys(folder.path());
+    let find = |arguments: &[&str], input: &str| {
+        let answer = run(&[&["audit", "find", path(&audit), "--email"], arguments].concat(), input);
+        for output in [&answer.stdout, &answer.stderr] {
+            assert!(!output.to_lowercase().contains("jane@example"), "{output}");
+        }
+        answer
+    };
+    let one = ["--key-file", path(&k1), "--key-id", "k1"];
+    let both = [&one[..], &["--key-file", path(&k2), "--key-id", "k2"]].concat();
+    let with_one = find(&[&one[..], &["--by", "service,caller"]].concat(), EMAIL);
+    let expected = "SERVICE            CALLER   COUNT\ngetDocumentImages  kyc-api      1\nupdateStatus       kyc-api      1\n";
+    assert_eq!((with_one.code, with_one.stdout.as_str()), (Some(0), expected));
+    assert_eq!(
+        with_one.stderr,
+        "warning: the log also holds fingerprints of other keys, which are not looked through: k2; give each with \
+         --key-file FILE --key-id ID\n"
+    );
+    let with_both = find(
+        &[&both[..], &["--service", "getDocumentImages,getStatus", "-o", "csv"]].concat(),
+        "jane@example.com\n",
+    );
+    assert_eq!(
+        (with_both.code, with_both.stdout.lines().count(), with_both.stderr.as_str()),
+        (Some(0), 3, "")
+    );
+
+    let nobody = find(&[&both[..], &["--count"]].concat(), "nobody@example.com");
+    assert_eq!(
+        (nobody.code, nobody.stdout.as_str(), nobody.stderr.as_str()),
+        (Some(1), "0\n", "nothing found\n")
+    );
+    for (arguments, input, problem) in [
+        (&both[..], "", "error: there is no value"),
+        (&both, "jane@example.com\njane@example.com\n", "error: one value at a time"),
+        (&[], EMAIL, "error: which key?"),
+        (&one[..2], EMAIL, "error: each --key-file needs its --key-id"),
+    ] {
+        let answer = find(arguments, input);
+        assert_eq!(answer.code, Some(2), "{problem}");
+        assert!(answer.stderr.starts_with(problem), "{}", answer.stderr);
+    }
+    // On the command line it is refused, and not quoted.
+    let pasted = find(&[&both[..], &["jane@example.com"]].concat(), "");
+    assert_eq!(pasted.code, Some(2));
+}
+
+#[test]
+fn a_person_is_found_with_the_key_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit");
+    fs::create_dir(&audit).unwrap();
+    small_log(&audit);
+    let [k1, _] = keys(folder.path());
+    let minimal = fs::read_to_string("config/minimal.toml").unwrap();
+    let mut configuration: toml::Table = minimal.parse().unwrap();
+    let key: toml::Table = format!("file = {:?}", path(&k1)).parse().unwrap();
+    configuration["audit"].as_table_mut().unwrap().insert("fingerprint_key".to_owned(), key.into());
+    let file = folder.path().join("gateway.toml");
+    fs::write(&file, configuration.to_string()).unwrap();
+    let answer = run(&["audit", "find", path(&audit), "--email", "--config", path(&file), "--count"], EMAIL);
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(0), "2\n"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_collector_that_resumes_gets_every_event_once() {
+    let export = |folder: &Path, format: &str, from: u64| {
+        let from = from.to_string();
+        let answer = run(&["audit", "export", path(folder), "--format", format, "--from-seq", &from], "");
+        assert_eq!(answer.code, Some(0));
+        let next = answer.stderr.trim_end().rsplit_once(' ').unwrap().1.parse::<u64>().unwrap();
+        let events: Vec<Value> =
+            answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (events, next)
+    };
+    for (format, sequence) in [("ocsf", "/metadata/sequence"), ("ecs", "/event/sequence")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = small_log(folder.path());
+        let sequences = |events: &[Value]| {
+            events.iter().map(|event| event.pointer(sequence).unwrap().as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        let (all, next) = export(folder.path(), format, 1);
+        assert_eq!((sequences(&all), next), (vec![3, 5, 7, 8, 9], log.next_seq()));
+        assert_eq!(export(folder.path(), format, next), (vec![], next));
+        log.event("stop", BEGIN_US, r#","in_progress":0"#);
+        log.write();
+        let (more, _) = export(folder.path(), format, next);
+        assert_eq!(sequences(&more), [next]);
+    }
+}
+
+#[test]
+fn the_last_lines_are_shown_and_new_ones_followed_into_the_next_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = small_log(folder.path());
+    let tail = run(&["audit", "tail", path(folder.path()), "-n", "1", "--kind", "outcome"], "");
+    let expected = "2026-11-01T04:00:00.000000Z  -             -                       unauthenticated        401     146 ms  019a0000-0000-7000-8000-000000000004\n";
+    assert_eq!((tail.code, tail.stdout.as_str(), tail.stderr.as_str()), (Some(0), expected, ""));
+
+    let mut command = Command::new(BINARY);
+    command.args([
+        "audit",
+        "tail",
+        path(folder.path()),
+        "-f",
+        "-n",
+        "1",
+        "-o",
+        "json",
+        "--kind",
+        "loss,stop",
+    ]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap()["kind"].clone();
+    assert_eq!(next(), "loss");
+    log.rotate(BEGIN_US);
+    log.event("stop", BEGIN_US, r#","in_progress":0"#);
+    log.write();
+    assert_eq!(next(), "stop");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn where_the_folder_cannot_be_written_the_index_is_kept_in_the_cache() {
+    use std::os::unix::process::CommandExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (audit, cache) = (folder.path().join("audit"), folder.path().join("cache"));
+    fs::create_dir(&audit).unwrap();
+    fs::create_dir(&cache).unwrap();
+    small_log(&audit);
+    let binary = folder.path().join("dcams-gateway");
+    fs::copy(BINARY, &binary).unwrap();
+    for (path, mode) in [(folder.path(), 0o755), (&audit, 0o555), (&cache, 0o777)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let query = |cache: &Path| {
+        let mut command = Command::new(&binary);
+        command
+            .args(["audit", "query", path(&audit), "--count"])
+            .env("XDG_CACHE_HOME", cache)
+            .env("TMPDIR", &audit);
+        // Nothing is forbidden to root.
+        if rustix::process::geteuid().is_root() {
+            command.uid(65534).gid(65534);
+        }
+        answered(&mut command, "")
+    };
+    for _ in 0..2 {
+        let answer = query(&cache);
+        assert_eq!((answer.code, answer.stdout.as_str()), (Some(0), "5\n"), "{}", answer.stderr);
+        assert!(
+            answer.stderr.starts_with("the log's folder cannot be written: its index is kept as "),
+            "{}",
+            answer.stderr
+        );
+    }
+    let kept = fs::read_dir(cache.join("dcams-gateway"));
+    // Whose the folder is, only its user can look into it.
+    assert!(kept.is_err() || kept.unwrap().count() == 2);
+    let nowhere = query(&audit);
+    assert_eq!((nowhere.code, nowhere.stdout.as_str()), (Some(77), ""));
+    fs::set_permissions(&audit, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn an_index_is_made_again_on_demand_and_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let file = tempfile::tempdir().unwrap();
+    let file = file.path().join("elsewhere.sqlite");
+    let answer = run(&["audit", "reindex", path(folder.path()), "--index", path(&file)], "");
+    let told = format!("{}: 5 requests and 3 other lines, ", fs::canonicalize(&file).unwrap().display());
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    assert!(answer.stdout.starts_with(&told), "{}", answer.stdout);
+    assert!(!folder.path().join("index.sqlite").exists());
+    let nowhere = run(&["audit", "reindex", "/nonexistent"], "");
+    assert_eq!(nowhere.code, Some(74));
+}
+
+#[test]
+fn every_command_shows_examples() {
+    for command in ["tail", "query", "find", "export", "reindex"] {
+        let answer = run(&["audit", command, "--help"], "");
+        assert_eq!(answer.code, Some(0));
+        assert!(answer.stdout.contains(&format!("  dcams-gateway audit {command} ")), "{}", answer.stdout);
+    }
+}
