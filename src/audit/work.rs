@@ -169,7 +169,15 @@ impl Work {
             self.append(&event::fault(Fault::Stalled.into(), since, self.trail.durable_seq()));
         }
         self.was_stalled = stalled;
-        self.health.set_short_of_space(self.trail.short_of_space());
+        let short = self.trail.short_of_space();
+        if self.health.set_short_of_space(short) != short {
+            match short {
+                true => {
+                    tracing::error!("disk space is short: records of strangers are counted and not written")
+                }
+                false => tracing::info!("disk space suffices again: records of strangers are written"),
+            }
+        }
     }
 
     fn failed(&mut self, failure: Failure, since: SystemTime) {
