@@ -162,3 +162,71 @@ impl Drop for Wait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use futures_util::FutureExt;
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().unwrap()
+    }
+
+    fn waiting(waiters: &Waiters) -> usize {
+        waiters.lock().waiting.len()
+    }
+
+    #[test]
+    fn those_whose_line_is_durable_are_woken_and_the_others_wait_on() {
+        let waiters = Waiters::new();
+        runtime().block_on(async {
+            let waits: Vec<_> = (1..=4).map(|line| tokio::spawn(waiters.wait(Ticket(line)))).collect();
+            tokio::task::yield_now().await;
+            assert_eq!(waiting(&waiters), 4);
+            let advance = Arc::clone(&waiters);
+            std::thread::spawn(move || advance.advance(3)).join().unwrap();
+            let mut waits = waits.into_iter();
+            for wait in waits.by_ref().take(3) {
+                wait.await.unwrap();
+            }
+            assert_eq!(waiting(&waiters), 1);
+            waits.next().unwrap().abort();
+            tokio::task::yield_now().await;
+            assert_eq!(waiting(&waiters), 0, "who left is forgotten");
+        });
+    }
+
+    #[test]
+    fn what_is_durable_already_is_not_waited_for() {
+        let waiters = Waiters::new();
+        waiters.advance(7);
+        // Outside of any runtime.
+        assert_eq!(waiters.wait(Ticket(7)).now_or_never(), Some(()));
+    }
+
+    #[test]
+    fn a_runtime_that_ends_takes_no_later_waiter_with_it() {
+        let waiters = Waiters::new();
+        let (first, second) = (runtime(), runtime());
+        let lasting = Box::pin(waiters.wait(Ticket(9)));
+        let lasting = first.block_on(async move {
+            let mut lasting = lasting;
+            assert!(lasting.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
+            lasting
+        });
+        drop(first);
+        let advance = Arc::clone(&waiters);
+        second.block_on(async move {
+            let wait = tokio::spawn(advance.wait(Ticket(1)));
+            tokio::task::yield_now().await;
+            advance.advance(1);
+            wait.await.unwrap();
+        });
+        drop(lasting);
+        assert_eq!(waiting(&waiters), 0);
+    }
+}

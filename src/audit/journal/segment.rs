@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -44,7 +45,8 @@ pub(super) struct Beginning<'a> {
 }
 
 impl OpenSegment {
-    /// The segment that begins with the line `first`, of which `durable_bytes` with that digest are to be kept.
+    /// The segment that begins with the line `first`, of which `durable_bytes` with that digest are to be kept. What
+    /// comes behind them is cut off. If it could be more than one torn line, a copy is kept beside the log.
     pub(super) fn resume(
         folder: &Folder,
         first: u64,
@@ -54,7 +56,15 @@ impl OpenSegment {
     ) -> io::Result<Self> {
         let name = Segment::name_of(first);
         let (file, path) = (folder.open_file(&name)?, folder.path_of(&name));
-        if file.metadata()?.len() > durable_bytes {
+        let size = file.metadata()?.len();
+        if size > durable_bytes {
+            let mut torn = vec![0; usize::try_from(size - durable_bytes).unwrap_or_default()];
+            file.read_exact_at(&mut torn, durable_bytes)?;
+            if torn.contains(&b'\n') {
+                let copy = folder.create(&format!("torn-{first:016}-{durable_bytes}"))?;
+                copy.write_all_at(&torn, 0)?;
+                copy.sync_all()?;
+            }
             file.set_len(durable_bytes)?;
         }
         // Who was killed just after the name was made may not have made it durable.

@@ -4,6 +4,7 @@ mod crash;
 mod disk;
 mod faults;
 mod log;
+mod running;
 mod segments;
 mod sequences;
 
@@ -149,6 +150,8 @@ fn a_torn_last_line_is_cut_off_and_noted_and_the_next_is_not_glued_to_it() {
         let log = Log::read(folder.path());
         assert_eq!(log.kinds(), "segment start intent repair start outcome");
         assert_eq!(log.lines[3]["torn_bytes"], torn.len());
+        let copy = std::fs::read(folder.path().join(format!("torn-{:016}-{}", 1, whole.len()))).ok();
+        assert_eq!(copy.as_deref(), Some(torn).filter(|torn| torn.contains(&b'\n')));
         std::fs::remove_file(folder.path().join("chain")).ok();
         std::fs::write(&path, &whole).unwrap();
         restore_state(folder.path());
