@@ -249,3 +249,171 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+
+    use super::super::writer::{Class, Writer};
+    use super::*;
+
+    /// An output that does as it is told.
+    #[derive(Clone, Default)]
+    struct Fake(Arc<(Mutex<Told>, Condvar)>);
+
+    #[derive(Default)]
+    struct Told {
+        lines: Vec<String>,
+        durable: usize,
+        blocked: bool,
+        failure: Option<Failure>,
+        short_of_space: bool,
+    }
+
+    impl Fake {
+        fn tell(&self, change: impl FnOnce(&mut Told)) {
+            change(&mut self.0.0.lock().unwrap());
+            self.0.1.notify_all();
+        }
+
+        fn writer(&self) -> Writer {
+            Writer::drive(Box::new(self.clone())).unwrap()
+        }
+
+        fn kinds(&self) -> Vec<String> {
+            let kind = |line: &String| line.split('"').nth(5).unwrap_or_default().to_owned();
+            self.0.0.lock().unwrap().lines.iter().map(kind).collect()
+        }
+    }
+
+    impl Trail for Fake {
+        fn append(&mut self, object: &[u8], _: Change) {
+            self.tell(|told| told.lines.push(String::from_utf8_lossy(object).into_owned()));
+        }
+
+        fn commit(&mut self, depth: Depth) -> Result<(), Failure> {
+            let mut told = self.0.1.wait_while(self.0.0.lock().unwrap(), |told| told.blocked).unwrap();
+            if depth == Depth::Durable && told.failure.is_none() {
+                told.durable = told.lines.len();
+            }
+            told.failure.map_or(Ok(()), Err)
+        }
+
+        fn recover(&mut self, news: &mut Vec<Vec<u8>>) -> Result<(), Failure> {
+            news.drain(..).for_each(|object| self.append(&object, Change::None));
+            self.commit(Depth::Durable)
+        }
+
+        fn keep_up(&mut self, _: Instant) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn close(&mut self) -> Result<(), Failure> {
+            self.commit(Depth::Durable)
+        }
+
+        fn durable_seq(&self) -> u64 {
+            self.0.0.lock().unwrap().durable as u64
+        }
+
+        fn waiting_bytes(&self) -> usize {
+            let told = self.0.0.lock().unwrap();
+            told.lines.len() - told.durable
+        }
+
+        fn short_of_space(&self) -> bool {
+            self.0.0.lock().unwrap().short_of_space
+        }
+    }
+
+    fn line(kind: &str) -> Vec<u8> {
+        format!(r#"{{"v":1,"kind":"{kind}"}}"#).into_bytes()
+    }
+
+    fn until(mut is_true: impl FnMut() -> bool) {
+        let limit = Instant::now() + Duration::from_secs(60);
+        while !is_true() {
+            assert!(Instant::now() < limit, "waited for too long");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn lines_that_arrive_during_a_commit_become_durable_together() {
+        let fake = Fake::default();
+        fake.tell(|told| told.blocked = true);
+        let writer = fake.writer();
+        let first = writer.intend(Class::Required, &line("intent"), 0).unwrap();
+        until(|| fake.kinds().len() == 1);
+        let tickets: Vec<_> =
+            (1..=100).map(|id| writer.intend(Class::Required, &line("intent"), id).unwrap()).collect();
+        assert!(writer.health().durable() < first.0);
+        fake.tell(|told| told.blocked = false);
+        until(|| writer.health().durable() >= tickets[99].0);
+        assert_eq!(writer.health().syncs(), 2);
+        assert_eq!(writer.health().pending_bytes(), 0);
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_is_unavailable_after_a_moment_and_the_stall_is_recorded() {
+        let fake = Fake::default();
+        let writer = fake.writer();
+        fake.tell(|told| told.blocked = true);
+        let ticket = writer.intend(Class::Required, &line("intent"), 1).unwrap();
+        until(|| !writer.health().available());
+        assert!(writer.health().stalled() && !writer.health().failing());
+        assert_eq!(writer.intend(Class::Required, &line("intent"), 2), None);
+        fake.tell(|told| told.blocked = false);
+        until(|| writer.health().available());
+        until(|| writer.health().durable() >= ticket.0);
+        assert_eq!(writer.finish(0), 0);
+        assert_eq!(fake.kinds(), ["intent", "fault", "stop"]);
+    }
+
+    #[test]
+    fn after_a_failure_it_is_tried_again_until_it_works_and_each_fault_is_recorded_once() {
+        let fake = Fake::default();
+        let writer = fake.writer();
+        fake.tell(|told| told.failure = Some(Fault::SyncFailed.into()));
+        let ticket = writer.intend(Class::Required, &line("intent"), 1).unwrap();
+        until(|| writer.health().faults() >= 2);
+        fake.tell(|told| told.failure = Some(Fault::FolderGone.into()));
+        until(|| writer.health().faults() >= 5);
+        assert!(!writer.health().available());
+        assert!(writer.health().durable() < ticket.0);
+        fake.tell(|told| told.failure = None);
+        until(|| writer.health().available());
+        assert!(writer.health().durable() >= ticket.0);
+        assert_eq!(writer.finish(0), 0);
+        assert_eq!(fake.kinds(), ["intent", "fault", "fault", "stop"]);
+    }
+
+    #[test]
+    fn what_is_given_up_is_counted_and_recorded() {
+        let fake = Fake::default();
+        fake.tell(|told| told.short_of_space = true);
+        let writer = fake.writer();
+        until(|| writer.health().short_of_space());
+        writer.send(Class::Stranger, &line("outcome"));
+        writer.send(Class::Stranger, &line("outcome"));
+        writer.send(Class::BestEffort, &line("outcome"));
+        assert_eq!(writer.health().lost_strangers(), 2);
+        until(|| fake.kinds().contains(&"loss".to_owned()));
+        assert_eq!(writer.finish(0), 2);
+        let told = fake.0.0.lock().unwrap();
+        let loss = told.lines.iter().find(|line| line.contains("loss")).unwrap();
+        assert!(loss.ends_with(r#""strangers":2,"best_effort":0}"#), "{loss}");
+    }
+
+    #[test]
+    fn a_stop_ends_with_an_output_that_fails_and_says_what_was_lost() {
+        let fake = Fake::default();
+        fake.tell(|told| told.failure = Some(Fault::WriteFailed.into()));
+        let writer = fake.writer();
+        for _ in 0..2_000 {
+            writer.send(Class::Required, &line("outcome"));
+        }
+        assert_eq!(writer.finish(0), 2_000);
+        assert!(!writer.health().available());
+    }
+}

@@ -101,7 +101,7 @@ impl Writer {
         Self::drive(trail)
     }
 
-    fn drive(trail: Box<dyn Trail>) -> Result<Self, AuditFault> {
+    pub(super) fn drive(trail: Box<dyn Trail>) -> Result<Self, AuditFault> {
         let queue = Arc::new(Queue::new());
         let health = Arc::new(Health::new());
         let followers = Followers::default();

@@ -130,7 +130,8 @@ fn changed(change: fn(&Path), fault: Fault, written: bool) -> (tempfile::TempDir
 /// The journal goes on in a new segment, which begins with the news and has every line that was not durable.
 #[test]
 fn a_segment_that_is_not_what_it_was_is_followed_by_a_new_one() {
-    let changes: [(fn(&Path), Fault); 6] = [
+    type Change = fn(&Path);
+    let changes: [(Change, Fault); 6] = [
         (|folder| fs::remove_file(folder.join(Segment::name_of(1))).unwrap(), Fault::SegmentGone),
         (
             |folder| fs::rename(folder.join(Segment::name_of(1)), folder.join("moved")).unwrap(),

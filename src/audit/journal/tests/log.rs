@@ -56,7 +56,8 @@ impl Log {
         let (mut first, mut at) = (None, 0);
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let wrong = |what: &str| format!("{name}, byte {at}: {what}: {}", String::from_utf8_lossy(line));
-            let value: Value = serde_json::from_slice(line).map_err(|_| wrong("not JSON"))?;
+            let value: Value =
+                serde_json::from_str(&String::from_utf8_lossy(line)).map_err(|_| wrong("not JSON"))?;
             let seq = value["seq"].as_u64().ok_or_else(|| wrong("no seq"))?;
             if first.is_none() {
                 let right = format!("audit-{seq:016}.jsonl") == name && value["kind"] == "segment";

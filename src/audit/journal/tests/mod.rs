@@ -4,6 +4,7 @@ mod crash;
 mod disk;
 mod faults;
 mod log;
+mod running;
 mod segments;
 mod sequences;
 
