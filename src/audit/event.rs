@@ -187,29 +187,25 @@ pub(super) fn checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
     object("checkpoint", &members)
 }
 
-/// The outcome of a request that was in progress when the gateway died: what its `intent` told, as far as the line
-/// is there.
-pub(super) fn unknown(intent: Option<&[u8]>, id: u128, origin: &Origin) -> Vec<u8> {
-    let line = intent.and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default();
-    let mut members: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
-    for left_out in ["seq", "v", "kind", "mac", "bytes"] {
-        members.remove(left_out);
-    }
-    members.entry("instance").or_insert_with(|| origin.instance.clone().into());
-    members.insert("outcome".to_owned(), "unknown".into());
+/// The outcome of a request that was in progress when the gateway died: what the line of its intent told. `None` where
+/// that is no line.
+pub(super) fn unknown(intent: &[u8]) -> Option<Vec<u8>> {
     #[derive(Serialize)]
     struct Unknown {
         v: u8,
         kind: &'static str,
         time: Value,
-        id: String,
+        id: Value,
+        outcome: &'static str,
         #[serde(flatten)]
         members: Map<String, Value>,
     }
-    let time = members.remove("time").unwrap_or_else(|| time(Timestamp::now()).into());
-    members.remove("id");
-    let id = Uuid::from_u128(id).to_string();
-    serde_json::to_vec(&Unknown { v: 1, kind: "outcome", time, id, members }).unwrap_or_default()
+    let mut members: Map<String, Value> = serde_json::from_str(std::str::from_utf8(intent).ok()?).ok()?;
+    for left_out in ["seq", "v", "kind", "bytes", "mac"] {
+        members.remove(left_out);
+    }
+    let (time, id) = (members.remove("time")?, members.remove("id")?);
+    serde_json::to_vec(&Unknown { v: 1, kind: "outcome", time, id, outcome: "unknown", members }).ok()
 }
 
 #[derive(Serialize)]

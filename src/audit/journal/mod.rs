@@ -146,8 +146,11 @@ impl Journal {
         news.push(event::start(&journal.origin));
         news.iter().for_each(|object| journal.append(object, Change::None));
         for (id, intent) in open {
-            let outcome = event::unknown(intent.as_deref(), id, &journal.origin);
-            journal.append(&outcome, Change::Closes(id));
+            match intent.as_deref().and_then(event::unknown) {
+                Some(outcome) => journal.append(&outcome, Change::Closes(id)),
+                // Of a request whose intent is in no segment any more there is nothing to tell.
+                None => drop(journal.open.remove(&id)),
+            }
         }
         Ok(journal)
     }
@@ -340,7 +343,7 @@ impl Journal {
                 self.times.retention = now + RETENTION_EVERY;
             }
         }
-        Ok(())
+        self.folder.sync(&*self.medium).map_err(|error| Failure::sync(&error))
     }
 
     /// The folder is another one now, and has nothing of this chain.

@@ -73,6 +73,12 @@ impl Journal {
     }
 }
 
+/// How often an experiment is repeated: as the environment says, or `few` times.
+fn rounds<N: std::str::FromStr>(variable: &str, few: N) -> N {
+    let told = std::env::var_os(variable).and_then(|value| value.to_str()?.parse().ok());
+    told.unwrap_or(few)
+}
+
 /// Ends the writer as a kill does: nothing more is written.
 fn kill(journal: Journal) {
     drop(journal);
