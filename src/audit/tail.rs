@@ -35,8 +35,7 @@ fn last_of_segment(segment: &Segment, filter: &Filter, count: usize) -> io::Resu
     loop {
         let start = segment.bytes.saturating_sub(window);
         let mut lines = match segment.lines_from(start) {
-            // Retention removes segments at any time.
-            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(VecDeque::new()),
+            Err(error) if is_no_segment(&error) => return Ok(VecDeque::new()),
             lines => lines?,
         };
         if start > 0 {
@@ -57,6 +56,11 @@ fn last_of_segment(segment: &Segment, filter: &Filter, count: usize) -> io::Resu
         }
         window = window.saturating_mul(8);
     }
+}
+
+/// Retention removes segments at any time; and a link in the place of one is no part of the log: `audit verify` tells.
+fn is_no_segment(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
 }
 
 /// Everything is shown where nothing is asked for: also a line that is none of the log's form.
@@ -106,7 +110,7 @@ impl Follower {
             // Cut after a crash: what comes next stands at its new end.
             self.offset = self.offset.min(segment.bytes);
             let mut lines = match segment.lines_from(self.offset) {
-                Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if is_no_segment(&error) => continue,
                 lines => lines?,
             };
             while let Some(line) = lines.read_line()?.filter(|line| line.ending != Ending::Torn) {

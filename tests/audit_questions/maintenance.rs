@@ -171,6 +171,29 @@ fn what_is_no_line_of_the_log_is_left_out_and_told() {
 }
 
 #[test]
+fn a_link_in_the_place_of_a_segment_is_told_and_the_others_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::begin(folder.path(), 1);
+    write(&mut log, 2);
+    let second = log.next_seq();
+    log.rotate(BEGIN_US);
+    write(&mut log, 3);
+    log.rotate(BEGIN_US);
+    write(&mut log, 4);
+    open(folder.path());
+    let segment = folder.path().join(Segment::name_of(second));
+    fs::rename(&segment, folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &segment).unwrap();
+    let told = Notice::Unreadable { lines: 1, segment: Segment::name_of(second), offset: 0 };
+    let (index, notices) = open(folder.path());
+    let stale = Notice::MadeAgain("the log is not as it was when it was indexed");
+    assert_eq!((count(&index), notices), (6, vec![stale, told.clone()]));
+    // Told every time, and not made again every time.
+    let (index, notices) = open(folder.path());
+    assert_eq!((count(&index), notices), (6, vec![told]));
+}
+
+#[test]
 fn another_process_that_writes_the_index_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::begin(folder.path(), 1);

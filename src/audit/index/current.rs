@@ -76,7 +76,7 @@ fn make(
          PRAGMA cache_size = -131072; PRAGMA threads = 2; PRAGMA temp_store = FILE; BEGIN;",
     )?;
     connection.execute_batch(TABLES)?;
-    let chain = chain(segments)?;
+    let chain = chain(segments);
     connection.execute("INSERT INTO log(format, chain) VALUES(?1, ?2)", params![FORMAT, chain])?;
     let tasks = tasks(segments, &[]);
     let large = load(&connection, &tasks, HashMap::new(), notify)?;
@@ -136,7 +136,7 @@ fn reached(connection: &Connection) -> Result<Vec<Reached>, IndexFault> {
 /// was put back, or grew differently, differs there.
 fn judge(connection: &Connection, reached: &[Reached], segments: &Segments) -> Result<(), IndexFault> {
     let indexed: String = connection.query_row("SELECT chain FROM log", [], |row| row.get(0))?;
-    if indexed != chain(segments)? {
+    if indexed != chain(segments) {
         return Err(IndexFault::Unfit("it is of another log"));
     }
     // Retention removes the oldest segments, and nothing else removes any.
@@ -153,23 +153,23 @@ fn judge(connection: &Connection, reached: &[Reached], segments: &Segments) -> R
         }
     }
     let newest = reached.last().map_or(0, |reached| reached.first_seq);
-    let between = |segment: &Segment| {
-        segment.first_seq < newest && reached.iter().all(|old| old.first_seq != segment.first_seq)
-    };
-    if segments.iter().any(|segment| segment.bytes > 0 && between(segment)) {
+    let unknown = |segment: &&Segment| reached.iter().all(|old| old.first_seq != segment.first_seq);
+    let mut between = segments.iter().filter(|segment| segment.first_seq < newest).filter(unknown);
+    // What is no regular file, or holds nothing, is not indexed.
+    if between.any(|segment| segment.bytes > 0 && segment.open().is_ok()) {
         return Err(IndexFault::Unfit("a segment appeared among those that it knows"));
     }
     Ok(())
 }
 
 /// The id of the chain that the segments belong to; empty where they do not say.
-fn chain(segments: &Segments) -> Result<String, IndexFault> {
-    let Some(first) = segments.first() else { return Ok(String::new()) };
-    let unreadable = |error| IndexFault::Log { path: first.path.clone(), error };
-    let mut lines = first.lines().map_err(unreadable)?;
-    let line = lines.read_line().map_err(unreadable)?;
-    let entry = line.as_ref().and_then(|line| Entry::read(line.bytes));
-    Ok(entry.and_then(|entry| entry.chain).unwrap_or_default().to_owned())
+fn chain(segments: &Segments) -> String {
+    let of_segment = |segment: &Segment| {
+        let mut lines = segment.lines().ok()?;
+        let line = lines.read_line().ok()??;
+        Entry::read(line.bytes)?.chain.map(str::to_owned)
+    };
+    segments.iter().find_map(of_segment).unwrap_or_default()
 }
 
 /// What of the log is not indexed yet.

@@ -128,7 +128,9 @@ impl<'a> Pages<'a> {
         match &mut self.hours {
             Some(hours) => {
                 let Some(hour) = hours.pop() else { return Ok(None) };
-                let (from, to) = ((hour * HOUR_US).max(*since_us), ((hour + 1) * HOUR_US).min(*until_us));
+                let (from, to) =
+                    (hour.saturating_mul(HOUR_US), hour.saturating_add(1).saturating_mul(HOUR_US));
+                let (from, to) = (from.max(*since_us), to.min(*until_us));
                 let way = self.order.sql();
                 let sql = format!(
                     "SELECT {COLUMNS} FROM request INDEXED BY {by_time} WHERE {dimensions} \

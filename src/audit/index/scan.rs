@@ -2,6 +2,7 @@
 //!
 //! Reads on a thread of its own, so that reading and inserting share the work of two processors.
 
+use std::io;
 use std::sync::mpsc::SyncSender;
 
 use super::super::entry::Entry;
@@ -68,9 +69,18 @@ fn scan_segment(
     batches: &SyncSender<Batch>,
 ) -> Result<bool, IndexFault> {
     let unreadable = |error| IndexFault::Log { path: task.segment.path.clone(), error };
-    let mut lines = task.segment.lines_from(task.from).map_err(unreadable)?;
     let mut next_seq = task.next_seq;
     let mut batch = Batch::default();
+    let mut lines = match task.segment.lines_from(task.from) {
+        // Retention removes segments at any time.
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(true),
+        // A link in its place is no part of the log; the other segments still answer.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            batch.unreadable.push((task.segment.first_seq, 0));
+            return Ok(hand_over(&mut batch, names, batches));
+        }
+        lines => lines.map_err(unreadable)?,
+    };
     let mut end = None;
     while let Some(line) = lines.read_line().map_err(unreadable)? {
         // What is torn may be about to be written.
@@ -110,7 +120,7 @@ fn hand_over(batch: &mut Batch, names: &mut Names, batches: &SyncSender<Batch>) 
 }
 
 /// SHA-256 of the line from `offset` up to `end`.
-pub(super) fn digest_of_line(segment: &Segment, offset: u64, end: u64) -> std::io::Result<[u8; 32]> {
+pub(super) fn digest_of_line(segment: &Segment, offset: u64, end: u64) -> io::Result<[u8; 32]> {
     use std::os::unix::fs::FileExt;
 
     let length = usize::try_from(end.saturating_sub(offset)).unwrap_or(LINE_BYTES).min(LINE_BYTES);

@@ -138,6 +138,10 @@ impl Writing {
         let mut lines = match segment.lines() {
             // Retention removes segments at any time.
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tell(&format!("warning: {}: {error}; left out: run audit verify", segment.path.display()));
+                return Ok(Ok(()));
+            }
             lines => lines?,
         };
         // What was written since it was listed is for the next time.
