@@ -93,11 +93,9 @@ fn every_edit_is_found_given_the_last_checkpoint() {
         // A new log for each 25 edits.
         let (mut author, snapshots) = history(at / 25, 90);
         let mut random = Random::new(at);
-        // Half of the logs go on after the last checkpoint.
-        if at / 25 % 2 == 0 {
-            author.checkpoint();
-        } else {
-            author.checkpoint();
+        author.checkpoint();
+        // Half of the logs go on after it.
+        if (at / 25).is_multiple_of(2) {
             author.request();
             author.intent();
         }
