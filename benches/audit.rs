@@ -85,12 +85,12 @@ fn compare(
     for round in 0..=rounds {
         for (gateway, figures) in gateways.iter().zip(&mut figures) {
             let before = gateway.cpu();
-            let commits = gateway.metric("dcams_gateway_audit_commits_total");
+            let commits = gateway.metric("dcams_gateway_audit_commit_duration_seconds_count");
             let started = Instant::now();
             let mut latencies = runtime.block_on(load(gateway.address, connections, time));
             let elapsed = started.elapsed().as_secs_f64();
             let requests = latencies.len() as f64;
-            let commits = gateway.metric("dcams_gateway_audit_commits_total") - commits;
+            let commits = gateway.metric("dcams_gateway_audit_commit_duration_seconds_count") - commits;
             let cpu = gateway.cpu() - before;
             // The first round warms connections, caches and the file up.
             if round > 0 {
