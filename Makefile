@@ -160,17 +160,21 @@ bench: ## The benchmarks of benches/.
 	$(call headline,bench: cargo bench)
 	cargo bench --locked --bench '*'
 
-# Cases per property, of which CI runs 256.
+# Cases per property, of which CI runs 256; edits of logs, of which CI runs 400.
 CASES ?= 100000
+EDITS ?= 10000
 # Lines of the log that questions are asked of, of which CI writes 20,000.
 RECORDS ?= 10000000
 
 .PHONY: experiments
-experiments: ## The properties with CASES (100000) cases each and half an hour of fuzzing a target; CI runs small counts of the same code.
+experiments: ## The properties with CASES (100000) cases each, EDITS (10000) edits of audit logs, half an hour of fuzzing a target; CI runs small counts of the same code.
 	$(call headline,experiments: $(CASES) cases of each property)
 	PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration --test audit_questions
 	$(call headline,experiments: questions to $(RECORDS) lines (TMPDIR needs 1 KB for each))
 	RECORDS=$(RECORDS) cargo test --locked --release --test audit_questions speed -- --nocapture
+	$(call headline,experiments: $(EDITS) edits of audit logs)
+	TAMPER_EDITS=$(EDITS) TAMPER_HISTORIES=5000 TAMPER_WRITERS=200 TAMPER_SECOND=200 TAMPER_MIB=512 \
+	    cargo test --locked --release --test tamper -- --nocapture
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use crate::audit::{self, Class, CredentialState, Writer};
 use crate::config::{Config, Pair, Secrets};
 use crate::digest::sha256;
 use crate::ids::CredentialId;
@@ -23,11 +24,15 @@ const SLOWEST_PROBE: Duration = Duration::from_secs(15 * 60);
 /// How often the source of a suspended pair is read again.
 const REREAD_EVERY: Duration = Duration::from_secs(2);
 
-/// Every configured pair, with the version in use.
-pub struct Credentials(Box<[Credential]>);
+/// Every configured pair, with the version in use. What becomes of a version is recorded.
+pub struct Credentials {
+    pairs: Box<[Credential]>,
+    writer: Arc<Writer>,
+}
 
 /// One configured pair.
 pub struct Credential {
+    name: Box<str>,
     current: ArcSwap<Version>,
     limiter: Option<NamedLimiter>,
 }
@@ -59,29 +64,34 @@ struct Suspension {
 }
 
 impl Credentials {
-    /// Prepares the first version of every pair.
+    /// Prepares the first version of every pair, and tells `writer` of it.
     ///
     /// # Errors
     ///
     /// [`NotText`] when a secret is not UTF-8, which JSON could not carry unchanged.
-    pub fn new(config: &Config, secrets: &Secrets) -> Result<Self, NotText> {
+    pub fn new(config: &Config, secrets: &Secrets, writer: Arc<Writer>) -> Result<Self, NotText> {
         let pairs = (0_u16..).map(CredentialId).zip(config.credentials.iter());
-        pairs
+        let pairs = pairs
             .filter_map(|(id, configured)| Some((configured, secrets.pair(id)?)))
             .map(|(configured, Pair { user, pass })| {
                 Ok(Credential {
+                    name: configured.name.clone(),
                     current: ArcSwap::from_pointee(Version::new(1, user, pass)?),
                     limiter: configured.rate.map(|rate| NamedLimiter::new(Limit::Account, rate)),
                 })
             })
-            .collect::<Result<_, _>>()
-            .map(Self)
+            .collect::<Result<_, _>>()?;
+        let credentials = Self { pairs, writer };
+        for pair in credentials.iter() {
+            credentials.tell(pair, pair.current().number, CredentialState::Current);
+        }
+        Ok(credentials)
     }
 
     /// The pair of that id.
     #[must_use]
     pub fn of(&self, id: CredentialId) -> Option<&Credential> {
-        self.0.get(usize::from(id.0))
+        self.pairs.get(usize::from(id.0))
     }
 
     /// Reads the source of a pair again; `true` when it holds a new version, which is then in use.
@@ -92,7 +102,13 @@ impl Credentials {
         let (Some(credential), Some(source)) = (self.of(id), source) else { return false };
         let read = source.user.read().and_then(|user| Ok((user, source.pass.read()?)));
         match read {
-            Ok((user, pass)) => credential.renew(&user, &pass).unwrap_or(false),
+            Ok((user, pass)) => {
+                let renewed = credential.renew(&user, &pass).unwrap_or(false);
+                if renewed {
+                    self.tell(credential, credential.current().number, CredentialState::Current);
+                }
+                renewed
+            }
             Err(fault) => {
                 tracing::error!(credential = &*source.name, %fault, "the credentials cannot be read again");
                 false
@@ -120,7 +136,30 @@ impl Credentials {
 
     /// Every pair, in the order of [`CredentialId`].
     pub fn iter(&self) -> impl Iterator<Item = &Credential> {
-        self.0.iter()
+        self.pairs.iter()
+    }
+
+    /// DCAMS rejected this version: it is held back.
+    pub fn rejected(&self, id: CredentialId, version: &Version) {
+        if version.suspension.begin()
+            && let Some(credential) = self.of(id)
+        {
+            self.tell(credential, version.number, CredentialState::Suspended);
+        }
+    }
+
+    /// DCAMS accepted this version: a suspension ends. Whether there was one.
+    pub fn accepted(&self, id: CredentialId, version: &Version) -> bool {
+        let ended = version.suspension.end();
+        if let Some(credential) = self.of(id).filter(|_| ended) {
+            self.tell(credential, version.number, CredentialState::Accepted);
+        }
+        ended
+    }
+
+    fn tell(&self, credential: &Credential, version: u32, state: CredentialState) {
+        // There are few, and without them it cannot be said what a request was sent with.
+        self.writer.send(Class::Required, &audit::credentials(&credential.name, version, state));
     }
 }
 
@@ -178,20 +217,10 @@ impl Version {
         })
     }
 
-    /// DCAMS rejected this version: it is held back.
-    pub fn rejected(&self) {
-        self.suspension.begin();
-    }
-
-    /// DCAMS accepted this version: a suspension ends.
-    pub fn accepted(&self) {
-        self.suspension.suspended.store(false, Ordering::Release);
-    }
-
     /// Whether it is held back.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
-        self.suspension.suspended.load(Ordering::Acquire)
+        self.suspension.is_on()
     }
 }
 
@@ -206,8 +235,8 @@ impl Suspension {
         }
     }
 
-    /// Holds back from now on, and for twice as long each time a probe is rejected.
-    fn begin(&self) {
+    /// Holds back from now on, and for twice as long each time a probe is rejected. Whether it begins here.
+    fn begin(&self) -> bool {
         let _one_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
         let rejected_before = if self.suspended.load(Ordering::Acquire) {
             self.rejected_probes.fetch_add(1, Ordering::AcqRel).saturating_add(1).min(8)
@@ -217,7 +246,16 @@ impl Suspension {
         };
         let pause = FIRST_PROBE.saturating_mul(1 << rejected_before).min(SLOWEST_PROBE);
         self.probe_at_ms.store(self.now_ms() + millis(pause), Ordering::Release);
-        self.suspended.store(true, Ordering::Release);
+        !self.suspended.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether there was one.
+    fn end(&self) -> bool {
+        self.is_on() && self.suspended.swap(false, Ordering::AcqRel)
+    }
+
+    fn is_on(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
     }
 
     /// Lets everything pass while there is no suspension, and one request after each pause while
@@ -263,7 +301,7 @@ mod tests {
     fn a_rejected_version_is_held_back_until_its_probe() {
         let version = version();
         assert_eq!(version.suspension.admit(), Ok(()));
-        version.rejected();
+        version.suspension.begin();
         assert!(matches!(
             version.suspension.admit(),
             Err(Reject::CredentialsUnavailable { retry_after_s: 1..=30 })
@@ -271,18 +309,19 @@ mod tests {
         version.suspension.probe_at_ms.store(0, Ordering::Release);
         assert_eq!(version.suspension.admit(), Ok(()), "the probe passes");
         assert!(version.suspension.admit().is_err(), "and only the probe");
-        version.rejected();
+        version.suspension.begin();
         assert!(matches!(
             version.suspension.admit(),
             Err(Reject::CredentialsUnavailable { retry_after_s: 31..=60 })
         ));
-        version.accepted();
+        version.suspension.end();
         assert_eq!(version.suspension.admit(), Ok(()));
     }
 
     #[test]
     fn the_same_secrets_read_again_are_no_new_version() {
-        let credential = Credential { current: ArcSwap::from_pointee(version()), limiter: None };
+        let credential =
+            Credential { name: "pair".into(), current: ArcSwap::from_pointee(version()), limiter: None };
         let (user, pass) = (Secret::new(b"user".to_vec()), Secret::new(b"a long password".to_vec()));
         assert_eq!(credential.renew(&user, &pass), Ok(false));
         assert_eq!(credential.renew(&user, &Secret::new(b"another password".to_vec())), Ok(true));

@@ -6,14 +6,18 @@ use std::sync::atomic::AtomicBool;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use crate::audit::{AuditFault, Fingerprinter, Recorder, Writer};
+use crate::audit::{
+    AuditFault, AuditSecrets, Fingerprinter, JournalSettings, KeyFault, Origin, Output, Recorder, SigningKey,
+    Writer,
+};
 use crate::budget::{Budget, Shares};
-use crate::config::{Config, Secrets};
+use crate::config::{AuditOutput, Config, Secrets};
 use crate::credentials::Credentials;
-use crate::metrics::{CredentialLabels, MemoryLabels, Metrics};
+use crate::metrics::{CredentialLabels, LossLabels, MemoryLabels, Metrics};
+use crate::secret::Secret;
 use crate::splice::NotText;
 use crate::stages::{
-    Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, Record, Route, Validate,
+    Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, RecordLayer, Route, Validate,
 };
 use crate::tls::{self, TlsFault};
 use crate::upstream::{Client, Connector};
@@ -48,7 +52,7 @@ pub(crate) struct Stages {
     pub(crate) parse: Parse,
     pub(crate) authorize: Authorize,
     pub(crate) validate: Validate,
-    pub(crate) record: Record,
+    pub(crate) record: RecordLayer,
     pub(crate) inject: Inject,
 }
 
@@ -58,6 +62,9 @@ pub enum StartFault {
     /// The audit output.
     #[error(transparent)]
     Audit(#[from] AuditFault),
+    /// The key that signs checkpoints.
+    #[error("audit.signing_key: {0}")]
+    SigningKey(#[from] KeyFault),
     /// A certificate or root store.
     #[error(transparent)]
     Tls(#[from] TlsFault),
@@ -81,12 +88,23 @@ impl Gateway {
     ///
     /// [`StartFault`].
     pub fn new(config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
+        let output = audit_output(&config, secrets)?;
+        Self::recording_to(output, config, secrets)
+    }
+
+    /// As [`Self::new`], with records going to `output` instead of where the configuration says; for tests.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFault`].
+    pub fn recording_to(output: Output, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(config.ops.caller_names));
-        let writer = Arc::new(Writer::start(&config.audit.output)?);
+        let writer = Arc::new(Writer::start(output, origin(&config))?);
+        writer.health().measure_commits(metrics.audit.commits.clone());
         let recorder =
             Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
-        let credentials = Arc::new(Credentials::new(&config, secrets)?);
+        let credentials = Arc::new(Credentials::new(&config, secrets, Arc::clone(&writer))?);
         let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
         let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
         let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
@@ -104,7 +122,7 @@ impl Gateway {
             parse: Parse::new(Arc::clone(&config)),
             authorize: Authorize::new(Arc::clone(&config)),
             validate: Validate::new(Arc::clone(&config), fingerprinter),
-            record: Record::new(Arc::clone(&recorder)),
+            record: RecordLayer::new(Arc::clone(&recorder)),
             inject: Inject::new(Arc::clone(&config), Arc::clone(&credentials)),
         };
         let requests = Arc::new(Semaphore::new(config.data.max_requests));
@@ -137,10 +155,20 @@ impl Gateway {
         let health = self.writer.health();
         let metrics = &self.metrics;
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        metrics.audit_pending.set(signed(health.pending_bytes()));
-        metrics.audit_written.set(signed(health.written_lines()));
-        metrics.audit_lost.set(signed(health.lost_lines()));
-        metrics.audit_faults.set(signed(health.faults()));
+        let audit = &metrics.audit;
+        audit.pending.set(signed(health.pending_bytes()));
+        audit.written.set(signed(health.written_lines()));
+        audit.faults.set(signed(health.faults()));
+        audit.available.set(i64::from(health.available()));
+        audit.stalled.set(i64::from(health.stalled()));
+        audit.reserve_reached.set(i64::from(health.short_of_space()));
+        audit.last_seq.set(signed(health.last_seq()));
+        let lost = [("stranger", health.lost_strangers()), ("best_effort", health.lost_best_effort())];
+        for (class, lines) in lost {
+            audit.lost.get_or_create(&LossLabels { class }).set(signed(lines));
+        }
+        let age = health.last_checkpoint().map(|checkpoint| checkpoint.since.elapsed().as_secs_f64());
+        audit.checkpoint_age.set(age.unwrap_or(f64::NAN));
         metrics.requests_in_progress.set(signed(self.recorder.in_progress()));
         for (configured, credential) in self.config.credentials.iter().zip(self.credentials.iter()) {
             let labels = CredentialLabels { credential: configured.name.to_string() };
@@ -158,4 +186,33 @@ fn answer_share(config: &Config) -> u64 {
     let share = u128::from(data.answer_budget_bytes) * u128::from(data.caller_share_bytes)
         / u128::from(data.body_budget_bytes.max(1));
     u64::try_from(share).unwrap_or(u64::MAX).max(config.upstream.answer_limit_bytes)
+}
+
+fn audit_output(config: &Config, secrets: &Secrets) -> Result<Output, StartFault> {
+    let AuditOutput::Folder(folder) = &config.audit.output else {
+        return Ok(Output::stdout().map_err(AuditFault::from)?);
+    };
+    // Where the configuration names a folder, its secrets were read.
+    let signing_key = SigningKey::of_pem(secrets.signing_key().ok_or(KeyFault::Private)?)?;
+    let chain_key = secrets.chain_key().map(|secret| Secret::new(secret.expose().to_vec()));
+    Ok(Output::Folder(JournalSettings {
+        folder: folder.path.clone(),
+        secrets: AuditSecrets { signing_key, chain_key },
+        segment_bytes: folder.segment_bytes,
+        segment_age: folder.segment_age,
+        checkpoint_interval: folder.checkpoint_interval,
+        retain: folder.retention,
+        reserve_bytes: folder.reserve_bytes,
+    }))
+}
+
+/// What every start tells of this configuration.
+fn origin(config: &Config) -> Origin {
+    let schemas = config.services.iter().map(|service| (service.name.to_string(), service.schema.digest()));
+    Origin {
+        instance: config.instance.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: config.digest,
+        services: schemas.collect(),
+    }
 }

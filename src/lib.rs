@@ -31,6 +31,7 @@ pub mod ops;
 pub mod reject;
 pub mod schema;
 pub mod secret;
+pub mod selftest;
 pub mod server;
 pub mod simulate;
 pub mod splice;

@@ -48,14 +48,40 @@ pub struct Metrics {
     pub connections_open: Gauge,
     /// Requests in progress.
     pub requests_in_progress: Gauge,
-    /// Audit bytes that wait to be written.
-    pub audit_pending: Gauge,
-    /// Audit lines written.
-    pub audit_written: Gauge,
-    /// Audit lines lost.
-    pub audit_lost: Gauge,
-    /// Audit writes that failed.
-    pub audit_faults: Gauge,
+    /// How the audit is written.
+    pub audit: AuditMetrics,
+}
+
+/// What is shown of the audit's writer.
+#[derive(Clone)]
+pub struct AuditMetrics {
+    /// Bytes that are not yet durable.
+    pub pending: Gauge,
+    /// Lines that are.
+    pub written: Gauge,
+    /// Lines given up, by what they were about.
+    pub lost: Family<LossLabels, Gauge>,
+    /// Faults of the output.
+    pub faults: Gauge,
+    /// Whether required services are served.
+    pub available: Gauge,
+    /// Whether one commit takes too long.
+    pub stalled: Gauge,
+    /// Whether too little disk space is left for records of strangers.
+    pub reserve_reached: Gauge,
+    /// Number of the last durable line.
+    pub last_seq: Gauge,
+    /// How long commits took.
+    pub commits: Histogram,
+    /// Seconds since the last checkpoint; no number before the first.
+    pub checkpoint_age: Gauge<f64, AtomicU64>,
+}
+
+/// Labels of `audit_lines_lost`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LossLabels {
+    /// `stranger` or `best_effort`; of required services no line is given up.
+    pub class: &'static str,
 }
 
 /// Labels of `requests`.
@@ -136,10 +162,7 @@ impl Metrics {
             connections: Family::default(),
             connections_open: Gauge::default(),
             requests_in_progress: Gauge::default(),
-            audit_pending: Gauge::default(),
-            audit_written: Gauge::default(),
-            audit_lost: Gauge::default(),
-            audit_faults: Gauge::default(),
+            audit: AuditMetrics::register(&mut registry),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests that ended, by outcome and code", metrics.requests.clone());
@@ -194,15 +217,6 @@ impl Metrics {
             "Requests in progress",
             metrics.requests_in_progress.clone(),
         );
-        registry.register_with_unit(
-            "audit_pending",
-            "Audit lines not yet written",
-            Unit::Bytes,
-            metrics.audit_pending.clone(),
-        );
-        registry.register("audit_lines_written", "Audit lines written", metrics.audit_written.clone());
-        registry.register("audit_lines_lost", "Audit lines lost", metrics.audit_lost.clone());
-        registry.register("audit_write_faults", "Audit writes that failed", metrics.audit_faults.clone());
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         // A gauge, because the classic text format knows no type for it.
@@ -272,6 +286,58 @@ impl Metrics {
             return format!("caller-{}", caller.0);
         }
         config.callers.get(usize::from(caller.0)).map_or_else(String::new, |caller| caller.name.to_string())
+    }
+}
+
+impl AuditMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            pending: Gauge::default(),
+            written: Gauge::default(),
+            lost: Family::default(),
+            faults: Gauge::default(),
+            available: Gauge::default(),
+            stalled: Gauge::default(),
+            reserve_reached: Gauge::default(),
+            last_seq: Gauge::default(),
+            commits: duration_histogram(),
+            checkpoint_age: Gauge::default(),
+        };
+        registry.register_with_unit(
+            "audit_pending",
+            "Audit lines that are not yet durable",
+            Unit::Bytes,
+            metrics.pending.clone(),
+        );
+        let mut gauge = |name: &str, help: &str, gauge: &Gauge| registry.register(name, help, gauge.clone());
+        gauge("audit_lines_written", "Audit lines that are durable", &metrics.written);
+        gauge("audit_write_faults", "Faults of the audit's output", &metrics.faults);
+        gauge("audit_available", "0 while required services are refused for the audit", &metrics.available);
+        gauge("audit_stalled", "1 while a commit of the audit takes too long", &metrics.stalled);
+        gauge(
+            "audit_reserve_reached",
+            "1 while so little disk space is left that records of strangers are only counted",
+            &metrics.reserve_reached,
+        );
+        gauge("audit_last_seq", "Number of the last durable audit line", &metrics.last_seq);
+        registry.register(
+            "audit_lines_lost",
+            "Audit lines given up because too many waited",
+            metrics.lost.clone(),
+        );
+        registry.register_with_unit(
+            "audit_commit_duration",
+            "Until a batch of audit lines is durable",
+            Unit::Seconds,
+            metrics.commits.clone(),
+        );
+        registry.register_with_unit(
+            "audit_checkpoint_age",
+            "Since the last signed checkpoint; NaN before the first",
+            Unit::Seconds,
+            metrics.checkpoint_age.clone(),
+        );
+        metrics
     }
 }
 

@@ -27,8 +27,13 @@ const LIFETIME: Duration = Duration::from_secs(300);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
 
-/// Serves `/livez`, `/readyz`, `/metrics` and `/version` for ever. No identities, no secrets.
+/// RFC 9457. Records on standard output never have one.
+const NO_CHECKPOINT: &str = "{\"type\":\"urn:dcams-gateway:problem:no_checkpoint\",\
+    \"title\":\"No checkpoint was written since the start\",\"status\":404,\"code\":\"no_checkpoint\"}\n";
+
+/// Serves `/livez`, `/readyz`, `/metrics`, `/version` and `/audit/checkpoint` for ever. No identities, no secrets.
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
@@ -88,7 +93,20 @@ fn answer<B>(request: &Request<B>, gateway: &Gateway) -> Response<Full<Bytes>> {
             respond(StatusCode::OK, format.content_type(), gateway.metrics.render_as(format))
         }
         "/version" => respond(StatusCode::OK, JSON, version()),
-        _ => respond(StatusCode::NOT_FOUND, TEXT, "try /livez, /readyz, /metrics or /version\n".to_owned()),
+        "/audit/checkpoint" => checkpoint(gateway),
+        _ => respond(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "try /livez, /readyz, /metrics, /version or /audit/checkpoint\n".to_owned(),
+        ),
+    }
+}
+
+/// The last checkpoint, to be kept off this machine: it holds digests and a signature.
+fn checkpoint(gateway: &Gateway) -> Response<Full<Bytes>> {
+    match gateway.writer.health().last_checkpoint() {
+        Some(checkpoint) => respond(StatusCode::OK, JSON, format!("{}\n", checkpoint.line)),
+        None => respond(StatusCode::NOT_FOUND, PROBLEM, NO_CHECKPOINT.to_owned()),
     }
 }
 

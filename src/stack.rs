@@ -55,7 +55,7 @@ where
         .layer(StageLayer(stages.parse))
         .layer(StageLayer(stages.authorize))
         .layer(StageLayer(stages.validate))
-        .layer(StageLayer(stages.record))
+        .layer(stages.record)
         .layer(StageLayer(stages.inject))
         .service(end)
 }

@@ -128,7 +128,9 @@ impl Track {
     /// Notes that the gateway answers with `reject`.
     pub fn refused(&self, reject: &Reject) {
         self.note(|record| {
-            record.outcome = Outcome::Refused;
+            // After its intent nothing else refuses a request for the sake of its record.
+            let late = record.intended && *reject == Reject::AuditUnavailable;
+            record.outcome = if late { Outcome::NotSent } else { Outcome::Refused };
             record.reject = Some(*reject);
             record.status = reject.status().as_u16();
             record.upstream.fate_unknown |= reject.fate() == Fate::Unknown;
@@ -149,7 +151,7 @@ impl Track {
     /// Notes that the whole answer was handed to the caller's connection.
     pub fn delivered(&self) {
         self.note(|record| {
-            if record.outcome != Outcome::Refused {
+            if !matches!(record.outcome, Outcome::Refused | Outcome::NotSent) {
                 record.outcome = Outcome::Forwarded;
             }
         });

@@ -14,6 +14,9 @@ use serde_json::Value;
 /// What every case file uses where a secret is written in the wrong place.
 const CANARY: &str = "hunter2";
 
+/// The key of RFC 8410, section 10.3.
+const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+
 /// A folder with the shipped configurations and the secrets that they refer to.
 struct Deployment {
     folder: tempfile::TempDir,
@@ -25,6 +28,8 @@ impl Deployment {
         fs::create_dir(folder.path().join("secrets")).expect("a folder");
         let deployment = Self { folder };
         deployment.secret("fingerprint_key", b"0123456789abcdef0123456789abcdef\n");
+        deployment.secret("signing_key", SIGNING_KEY.as_bytes());
+        deployment.secret("chain_key", b"fedcba9876543210fedcba9876543210\n");
         deployment.secret("veratad_user", b"api-user\n");
         deployment.secret("veratad_pass", b"correct horse \"battery\" \\ staple\r\n");
         deployment
@@ -36,11 +41,19 @@ impl Deployment {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
     }
 
-    /// `text` as a file of this folder, its secrets in this folder too.
+    /// Where its records go.
+    fn audit(&self) -> PathBuf {
+        self.folder.path().join("audit")
+    }
+
+    /// `text` as a file of this folder, its secrets and records in this folder too.
     fn source(&self, text: &str) -> Source {
         let path = self.folder.path().join("gateway.toml");
         let secrets = self.folder.path().join("secrets");
-        fs::write(&path, text.replace("/run/secrets", &secrets.to_string_lossy())).expect("a file");
+        let text = text
+            .replace("/run/secrets", &secrets.to_string_lossy())
+            .replace("/var/lib/dcams-gateway/audit", &self.audit().to_string_lossy());
+        fs::write(&path, text).expect("a file");
         Source { path, ..Source::default() }
     }
 
@@ -176,7 +189,10 @@ fn the_shipped_configurations_load_once_their_secrets_exist() {
 fn load_does_not_look_at_secrets_and_read_secrets_names_the_line_of_each_fault() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("gateway.toml");
-    fs::write(&path, shipped("minimal.toml").replace("/run/secrets", "/nonexistent")).expect("a file");
+    let text = shipped("minimal.toml")
+        .replace("/run/secrets", "/nonexistent")
+        .replace("/var/lib/dcams-gateway", &folder.path().to_string_lossy());
+    fs::write(&path, text).expect("a file");
     let loaded = load(&Source { path, ..Source::default() }).unwrap_or_else(|faults| panic!("{faults}"));
     let Err(faults) = dcams_gateway::config::read_secrets(&loaded.config) else {
         panic!("secrets out of nothing")
@@ -186,7 +202,7 @@ fn load_does_not_look_at_secrets_and_read_secrets_names_the_line_of_each_fault()
     let lines: Vec<_> =
         text.lines().zip(1..).filter(|(line, _)| refers(line)).map(|(_, number)| number).collect();
     assert_eq!(faults.iter().filter_map(|fault| fault.line()).collect::<Vec<_>>(), lines);
-    assert_eq!(faults.len(), 3);
+    assert_eq!(faults.len(), 5);
 }
 
 #[test]
@@ -202,13 +218,66 @@ fn a_short_password_is_warned_of_and_not_shown() {
 }
 
 #[test]
-fn the_fingerprint_key_must_not_be_a_credential() {
+fn no_key_of_the_audit_is_another_secret() {
+    for (one, other, said) in [
+        (
+            "fingerprint_key",
+            "veratad_pass",
+            "audit.fingerprint_key: is the same secret as credentials.production.pass",
+        ),
+        ("chain_key", "veratad_user", "audit.chain_key: is the same secret as credentials.production.user"),
+        (
+            "signing_key",
+            "veratad_pass",
+            "audit.signing_key: is the same secret as credentials.production.pass",
+        ),
+        ("fingerprint_key", "chain_key", "audit.fingerprint_key: is the same secret as audit.chain_key"),
+    ] {
+        let deployment = Deployment::new();
+        let secrets = deployment.folder.path().join("secrets");
+        fs::copy(secrets.join(one), secrets.join(other)).expect("a copy");
+        let Err(faults) = deployment.load(&shipped("minimal.toml")) else {
+            panic!("accepted: {one} {other}")
+        };
+        let problems: Vec<_> = faults.iter().map(|fault| fault.problem().to_owned()).collect();
+        assert_eq!(problems, [said]);
+    }
+}
+
+#[test]
+fn the_secret_of_the_chain_is_read_only_to_begin_one() {
     let deployment = Deployment::new();
-    deployment.secret("veratad_pass", b"0123456789abcdef0123456789abcdef");
-    let Err(faults) = deployment.load(&shipped("minimal.toml")) else { panic!("accepted") };
-    assert_eq!(faults.len(), 1, "{faults}");
-    let problem = faults.iter().next().expect("a fault").problem().to_owned();
-    assert_eq!(problem, "audit.fingerprint_key: is the same secret as credentials.production.pass");
+    let text = shipped("minimal.toml");
+    let without = text.replace("chain_key = {", "# chain_key = {");
+    let problems = |text: &str| -> Vec<String> {
+        let faults = deployment.load(text).err().unwrap_or_default();
+        faults.iter().map(|fault| fault.problem().to_owned()).collect()
+    };
+    let (_, secrets) = deployment.load(&text).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(secrets.chain_key().expect("a secret").expose(), b"fedcba9876543210fedcba9876543210");
+    assert_eq!(problems(&without), ["audit.chain_key: is missing"]);
+
+    fs::create_dir(deployment.audit()).expect("a folder");
+    fs::write(deployment.audit().join("chain"), "").expect("a file");
+    fs::remove_file(deployment.folder.path().join("secrets/chain_key")).expect("a file");
+    for text in [&text, &without] {
+        let (_, secrets) = deployment.load(text).unwrap_or_else(|faults| panic!("{faults}"));
+        assert!(secrets.signing_key().is_some() && secrets.chain_key().is_none());
+    }
+    let same = text.replace("/run/secrets/chain_key", "/run/secrets/fingerprint_key");
+    assert_eq!(problems(&same), ["audit.chain_key: is the same secret as audit.fingerprint_key"]);
+}
+
+#[test]
+fn on_standard_output_the_keys_of_a_folder_are_neither_needed_nor_read() {
+    let deployment = Deployment::new();
+    let lines = "output = { folder = \"/var/lib/dcams-gateway/audit\" }\n";
+    let text = shipped("minimal.toml").replace(lines, "").replace("/run/secrets/signing_key", "/nonexistent");
+    let (loaded, secrets) = deployment.load(&text).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(secrets.signing_key().is_none() && secrets.chain_key().is_none());
+    let problems: Vec<_> = loaded.warnings.iter().map(|fault| fault.problem().to_owned()).collect();
+    let idle = |key| format!("audit.{key}: has no effect: audit.output is `stdout`");
+    assert_eq!(problems, ["signing_key", "chain_key"].map(idle));
 }
 
 #[test]
@@ -285,6 +354,16 @@ fn what_is_unwise_together_is_a_warning_at_its_line() {
             "credentials.production.pass: is read from",
         ),
         ("[audit]", filter, "log.filter: names a module that has no events"),
+        (
+            "[audit]",
+            "[audit]\nretain_bytes = \"1MiB\"",
+            "audit.retain_bytes: is less than one segment (audit.segment_bytes)",
+        ),
+        (
+            "{ file = \"/run/secrets/signing_key",
+            "{ file = \"/var/lib/dcams-gateway/audit/signing_key",
+            "audit.signing_key: lies in the audit folder",
+        ),
     ] {
         let text = shipped("minimal.toml");
         assert!(text.contains(from), "{from}");
@@ -549,7 +628,7 @@ fn the_reference_configuration_documents_every_key_with_its_range_and_default() 
         let known = &schema_of(&schema, &key.section)["properties"][&key.key];
         assert!(!known.is_null(), "[{}] {} is no key", key.section, key.key);
     }
-    for table in ["KeyTable", "RateTable", "FileTable", "SecretTable"] {
+    for table in ["KeyTable", "RateTable", "FileTable", "FolderTable", "SecretTable"] {
         let properties = schema["$defs"][table]["properties"].as_object().expect("properties");
         for name in properties.keys() {
             assert!(

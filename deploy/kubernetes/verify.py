@@ -76,6 +76,9 @@ def verify(objects):
     paths = set(re.findall(r'file = "([^"]+)"', toml))
     folders = {mount["mountPath"] for mount in mounted(gateway).values()}
     expect(paths and all(p.rsplit("/", 1)[0] in folders for p in paths), "every file named lies in a mount")
+    audit = re.search(r'^output = \{ folder = "([^"]+)" \}$', toml, re.M).group(1)
+    expect(audit.rsplit("/", 1)[0] == mounted(gateway)["gateway-audit"]["mountPath"],
+           "the audit folder lies in its volume")
     return toml
 
 

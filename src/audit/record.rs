@@ -73,6 +73,8 @@ textless_record! {
         pub endpoint: Option<EndpointId>,
         /// Which service was named.
         pub service: Option<ServiceId>,
+        /// Whether its intent was handed to the writer.
+        pub intended: bool,
         /// How it ended.
         pub outcome: Outcome,
         /// Why it was refused.
@@ -153,6 +155,8 @@ pub enum Outcome {
     Forwarded,
     /// The gateway answered with a refusal.
     Refused,
+    /// So it did, because the intent was not durable in time: the intent may be found, but nothing was sent.
+    NotSent,
     /// The caller left, or the gateway was stopped, before an answer began.
     Abandoned,
     /// The caller left, or the gateway was stopped, while the answer was being handed over.
@@ -166,6 +170,7 @@ impl Outcome {
         match self {
             Self::Forwarded => "forwarded",
             Self::Refused => "refused",
+            Self::NotSent => "not_sent",
             Self::Abandoned => "abandoned",
             Self::Truncated => "truncated",
         }
@@ -249,6 +254,7 @@ impl AuditRecord {
             peer,
             endpoint: None,
             service: None,
+            intended: false,
             outcome: Outcome::Abandoned,
             reject: None,
             status: 0,

@@ -1,5 +1,6 @@
 //! What happens when a request ends?
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -8,12 +9,16 @@ use governor::clock::MonotonicClock;
 use governor::state::InMemoryState;
 use governor::state::direct::NotKeyed;
 
-use super::encode::{Names, encode};
+use super::encode;
+use super::health::Health;
+use super::names::Names;
 use super::record::AuditRecord;
-use super::writer::{Health, Writer};
-use crate::config::{Config, Rate};
+use super::waiters::{Ticket, Waiters};
+use super::writer::{Class, Writer};
+use crate::config::{Config, Rate, Recording};
 use crate::limits::limiter;
 use crate::metrics::Metrics;
+use crate::track::Track;
 
 /// Counts requests in progress, and turns each that ends into one audit line and its metrics.
 pub struct Recorder {
@@ -47,11 +52,35 @@ impl Recorder {
         self.in_progress.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Writes down that a request is about to be forwarded, and says whether that must be durable first. No ticket:
+    /// it was not taken.
+    pub fn intend(&self, track: &Track) -> (Option<Ticket>, Recording) {
+        let record = track.record();
+        let recording = self.recording(&record);
+        let write = |buffer: &mut Vec<u8>| encode::intent(&self.names, &record, buffer);
+        let ticket = encoded(write, |line| self.writer.intend(class(recording), line, record.id));
+        track.note(|record| record.intended = ticket.is_some());
+        (ticket, recording)
+    }
+
+    /// Those who wait for their intents on one runtime.
+    #[must_use]
+    pub fn waiters(&self) -> Arc<Waiters> {
+        let waiters = Waiters::new();
+        self.writer.follow(&waiters);
+        waiters
+    }
+
     /// A request is over: counts it and writes its line.
     pub fn request_ended(&self, mut record: AuditRecord) {
         self.metrics.request_ended(&self.config, &record);
         if self.is_recorded(&mut record) {
-            self.writer.send(encode(&self.config, &self.names, &record));
+            let write = |buffer: &mut Vec<u8>| encode::outcome(&self.names, &record, buffer);
+            encoded(write, |line| match (record.intended, record.caller) {
+                (true, _) => self.writer.close(class(self.recording(&record)), line, record.id),
+                (false, Some(_)) => self.writer.send(Class::BestEffort, line),
+                (false, None) => self.writer.send(Class::Stranger, line),
+            });
         }
         self.in_progress.fetch_sub(1, Ordering::AcqRel);
     }
@@ -80,6 +109,11 @@ impl Recorder {
         self.writer.health()
     }
 
+    fn recording(&self, record: &AuditRecord) -> Recording {
+        let service = record.service.and_then(|id| self.config.services.get(usize::from(id.0)));
+        service.map_or(Recording::Required, |service| service.audit)
+    }
+
     /// Nobody without a key fills the disk: what nobody identified as a caller sent is recorded at a
     /// capped rate, and the next record says how many were left out.
     fn is_recorded(&self, record: &mut AuditRecord) -> bool {
@@ -93,4 +127,27 @@ impl Recorder {
         }
         true
     }
+}
+
+/// What may be given up of a request that is forwarded.
+fn class(recording: Recording) -> Class {
+    match recording {
+        Recording::Required => Class::Required,
+        Recording::BestEffort => Class::BestEffort,
+    }
+}
+
+thread_local! {
+    /// Lines are made one after the other, and copied by the writer: each thread needs room for one.
+    static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What `take` makes of the line that `write` writes.
+fn encoded<T>(write: impl FnOnce(&mut Vec<u8>), take: impl FnOnce(&[u8]) -> T) -> T {
+    let mut line = LINE.take();
+    line.clear();
+    write(&mut line);
+    let taken = take(&line);
+    LINE.set(line);
+    taken
 }

@@ -1,130 +1,151 @@
-//! How do audit lines reach their file without blocking a request, and what happens when they cannot?
+//! How do audit lines reach their output without blocking a request, and what happens when they cannot?
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::fs::File;
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::config::AuditOutput;
+use super::event::Origin;
+use super::health::Health;
+use super::journal::{Journal, JournalSettings};
+use super::queue::{Change, Queue};
+use super::stream::Stream;
+use super::trail::Trail;
+use super::waiters::{Ticket, Waiters};
+use super::work::{Followers, Work};
 
-/// Unwritten bytes from which on nothing is forwarded any more.
-const REFUSE_FROM_BYTES: u64 = 8 << 20;
-/// Unwritten bytes from which on lines are counted as lost instead of kept.
-const LOSE_FROM_BYTES: u64 = 32 << 20;
-/// How long a failed write waits before it is tried again.
-const RETRY: Duration = Duration::from_millis(250);
+/// Bytes that wait from which on lines about strangers are given up.
+const STRANGERS_FROM_BYTES: u64 = 1 << 20;
+/// Bytes that wait from which on lines are given up of which none is required.
+const BEST_EFFORT_FROM_BYTES: u64 = 8 << 20;
 /// How long a stop waits for an output that takes nothing.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// How much is written in one call at most.
-const BATCH_BYTES: usize = 256 << 10;
 
 /// Why no record could be written.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditFault {
-    /// The output cannot be opened for appending, or the writer's thread not be started.
+    /// The output cannot be opened or read, or the writer's thread not be started.
     #[error("the audit output cannot be opened: {0}")]
     Open(#[from] io::Error),
+    /// The folder is locked.
+    #[error("another gateway writes to this folder")]
+    Locked,
+    /// A chain is to be begun, and its key is missing.
+    #[error("the audit folder is empty: to begin a chain, audit.chain_key is needed")]
+    NoChainKey,
+    /// There are segments, and the state of their chain is missing or damaged: it cannot be continued.
+    #[error(
+        "the audit folder has segments, but its file `chain` is missing or damaged: move all of it away as \
+         evidence, and begin a new chain in an empty folder"
+    )]
+    NoState,
 }
 
-/// Whether lines reach their output; shared between the writer's thread and the requests.
-#[derive(Default)]
-pub struct Health {
-    failing: AtomicBool,
-    closing: AtomicBool,
-    taken_lines: AtomicU64,
-    pending_bytes: AtomicU64,
-    written_lines: AtomicU64,
-    lost_lines: AtomicU64,
-    faults: AtomicU64,
+/// Where lines go.
+pub enum Output {
+    /// Numbered lines without MACs; durable when taken.
+    Stream(File),
+    /// A chain of segments.
+    Folder(JournalSettings),
 }
 
-impl Health {
-    /// Whether a record of a new forward would be written.
-    #[must_use]
-    pub fn available(&self) -> bool {
-        !self.failing.load(Ordering::Relaxed) && self.pending_bytes() < REFUSE_FROM_BYTES
-    }
-
-    /// Bytes that wait to be written.
-    #[must_use]
-    pub fn pending_bytes(&self) -> u64 {
-        self.pending_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Lines written since the start.
-    #[must_use]
-    pub fn written_lines(&self) -> u64 {
-        self.written_lines.load(Ordering::Relaxed)
-    }
-
-    /// Lines given up because too many were waiting.
-    #[must_use]
-    pub fn lost_lines(&self) -> u64 {
-        self.lost_lines.load(Ordering::Relaxed)
-    }
-
-    /// The thread is gone: nothing will be written any more.
-    fn found_dead(&self) -> bool {
-        self.failing.store(true, Ordering::Relaxed);
-        true
-    }
-
-    /// Writes that failed.
-    #[must_use]
-    pub fn faults(&self) -> u64 {
-        self.faults.load(Ordering::Relaxed)
+impl Output {
+    /// Standard output without the line buffering of the standard library, which would copy every line and could
+    /// split it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be duplicated.
+    pub fn stdout() -> io::Result<Self> {
+        use std::os::fd::AsFd;
+        Ok(Self::Stream(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
     }
 }
 
-/// The one thread that writes audit lines, in the order in which requests ended.
+/// Which lines are given up first when too many wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// About nobody who is known: from 1 MiB on, or when disk space is short.
+    Stranger,
+    /// Of services whose audit is not required, and refusals: from 8 MiB on.
+    BestEffort,
+    /// Never. There are few, because intents are refused while the output takes nothing.
+    Required,
+}
+
+/// The one thread that writes audit lines, and how to reach it.
 pub struct Writer {
-    sender: Mutex<Option<Sender<Vec<u8>>>>,
+    queue: Arc<Queue>,
     health: Arc<Health>,
+    followers: Followers,
     /// Tells, by being closed, that the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
 
 impl Writer {
-    /// Opens `output` and starts the thread.
+    /// Opens `output`, continues or begins its chain, and starts the thread.
     ///
     /// # Errors
     ///
-    /// [`AuditFault`] when the file cannot be opened for appending.
-    pub fn start(output: &AuditOutput) -> Result<Self, AuditFault> {
-        let sink: Box<dyn Write + Send> = match output {
-            AuditOutput::Stdout => Box::new(unbuffered_stdout()?),
-            AuditOutput::File(path) => Box::new(open(path)?),
+    /// [`AuditFault`].
+    pub fn start(output: Output, origin: Origin) -> Result<Self, AuditFault> {
+        let trail: Box<dyn Trail> = match output {
+            Output::Stream(sink) => {
+                let mut stream = Stream::new(sink);
+                stream.append(&super::event::start(&origin), Change::None);
+                Box::new(stream)
+            }
+            Output::Folder(settings) => Box::new(Journal::open(settings, origin)?),
         };
-        let (sender, receiver) = channel();
-        let (end, ended) = channel();
-        let health = Arc::new(Health::default());
-        let mut run =
-            Run { sink, receiver, health: Arc::clone(&health), batch: Vec::new(), done: 0, lines: 0 };
-        std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
-            run.run();
-            drop(end);
-        })?;
-        Ok(Self { sender: Mutex::new(Some(sender)), health, ended: Mutex::new(ended) })
+        Self::drive(trail)
     }
 
-    /// Hands over one line, with its line feed. Never waits.
-    pub fn send(&self, line: Vec<u8>) {
-        let bytes = line.len() as u64;
-        let pending = self.health.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = sender.as_ref().is_none_or(|sender| {
-            pending < LOSE_FROM_BYTES && sender.send(line).is_err_and(|_| self.health.found_dead())
-        });
-        if gone || pending >= LOSE_FROM_BYTES {
-            self.health.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.health.lost_lines.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.health.taken_lines.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn drive(trail: Box<dyn Trail>) -> Result<Self, AuditFault> {
+        let queue = Arc::new(Queue::new());
+        let health = Arc::new(Health::new());
+        let followers = Followers::default();
+        let (end, ended) = channel();
+        let work = Work::new(trail, Arc::clone(&queue), Arc::clone(&health), Arc::clone(&followers));
+        let guard = Ended { health: Arc::clone(&health), _end: end };
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            let _guard = guard;
+            work.run();
+        })?;
+        Ok(Self { queue, health, followers, ended: Mutex::new(ended) })
+    }
+
+    /// Hands over the record `object`, `{"v":1,"kind":…}` without a line feed. Never waits; what is given up is
+    /// counted.
+    pub fn send(&self, class: Class, object: &[u8]) {
+        self.hand_over(class, object, Change::None, false);
+    }
+
+    /// Hands over the intent of the request `id`. `None`: it was not taken, because it is required and would not be
+    /// durable soon, or because too much waits.
+    pub fn intend(&self, class: Class, object: &[u8], id: u128) -> Option<Ticket> {
+        if class == Class::Required && !self.health.available() {
+            return None;
         }
+        self.hand_over(class, object, Change::Opens(id), class == Class::Required)
+    }
+
+    /// Hands over the outcome of the request `id`, which had an intent.
+    pub fn close(&self, class: Class, object: &[u8], id: u128) {
+        self.hand_over(class, object, Change::Closes(id), false);
+    }
+
+    /// Asks for all that was handed over so far to be made durable.
+    #[must_use]
+    pub fn durable(&self) -> Ticket {
+        Ticket(self.queue.flush())
+    }
+
+    /// Wakes `waiters` once for each batch that became durable, as long as it lives.
+    pub fn follow(&self, waiters: &Arc<Waiters>) {
+        self.followers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(waiters));
+        // What became durable before it followed is not announced again.
+        waiters.advance(self.health.durable());
     }
 
     /// Whether lines reach their output.
@@ -133,132 +154,58 @@ impl Writer {
         &self.health
     }
 
-    /// Writes what is waiting and ends the thread; blocks until then. A failing output is tried once
-    /// more and then given up, a blocked one after five seconds. Returns how many lines were not written.
-    #[must_use]
-    pub fn finish(&self) -> u64 {
-        self.health.closing.store(true, Ordering::Release);
-        drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
+    /// Writes what is waiting and the line `stop`, with `in_progress` requests that were cut off, and ends the
+    /// thread; blocks until then. A failing output is tried once more and then given up, a blocked one after five
+    /// seconds. Returns how many lines were not written since the start.
+    pub fn finish(&self, in_progress: u64) -> u64 {
+        let first = self.queue.close(in_progress);
         // Nothing is ever sent: the wait ends when the thread does, or with the patience.
         let _ = self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(STOP_PATIENCE);
-        let written = self.health.written_lines();
-        let unwritten = self.health.taken_lines.load(Ordering::Acquire).saturating_sub(written);
-        self.health.lost_lines.fetch_add(unwritten, Ordering::Relaxed);
+        if first {
+            self.health.lost_at_end(self.queue.taken().saturating_sub(self.health.durable()));
+        }
         self.health.lost_lines()
     }
-}
 
-/// Standard output without the line buffering of the standard library, which would copy every line
-/// and could split it.
-fn unbuffered_stdout() -> io::Result<File> {
-    use std::os::fd::AsFd;
-    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o640).read(true).open(path)?;
-    end_torn_line(&mut file)?;
-    Ok(file)
-}
-
-/// A process that died while it wrote leaves half a line: the next line must not be glued to it.
-fn end_torn_line(file: &mut File) -> io::Result<()> {
-    use std::os::unix::fs::FileExt;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Ok(());
+    fn hand_over(&self, class: Class, object: &[u8], change: Change, awaited: bool) -> Option<Ticket> {
+        let pending = self.health.pending_bytes();
+        match class {
+            Class::Stranger if pending >= STRANGERS_FROM_BYTES || self.health.short_of_space() => {
+                self.health.lost_stranger();
+                return None;
+            }
+            Class::BestEffort if pending >= BEST_EFFORT_FROM_BYTES => {
+                self.health.lost_best_effort_line();
+                return None;
+            }
+            _ => {}
+        }
+        self.health.took(object.len());
+        let taken = self.queue.push(object, change, awaited);
+        if taken.is_none() {
+            self.health.gave_back(object.len());
+            self.health.lost_at_end(1);
+        }
+        taken.map(Ticket)
     }
-    let mut last = [0];
-    file.read_exact_at(&mut last, metadata.len() - 1)?;
-    if last != *b"\n" {
-        file.write_all(b"\n")?;
-    }
-    Ok(())
 }
 
-/// What the writer's thread owns.
-struct Run {
-    sink: Box<dyn Write + Send>,
-    receiver: Receiver<Vec<u8>>,
+/// Who did not finish it finds its folder locked no longer than it takes to write what is waiting.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.finish(0);
+    }
+}
+
+/// Dropped with the thread, however it ends: after that nothing is available.
+struct Ended {
     health: Arc<Health>,
-    /// Whole lines, of which the first `done` bytes are written.
-    batch: Vec<u8>,
-    done: usize,
-    lines: u64,
+    _end: Sender<()>,
 }
 
-impl Run {
-    fn run(&mut self) {
-        loop {
-            let open = if self.batch.is_empty() { self.wait() } else { self.gather() };
-            let written = self.write();
-            let closing = !open || self.health.closing.load(Ordering::Acquire);
-            if (closing && !written) || (!open && self.batch.is_empty()) {
-                return;
-            }
-        }
-    }
-
-    /// Waits for a line; `false` when there will be none.
-    fn wait(&mut self) -> bool {
-        match self.receiver.recv() {
-            Ok(line) => {
-                self.push(&line);
-                self.gather()
-            }
-            Err(_) => false,
-        }
-    }
-
-    /// Takes what is there, up to a batch. After a failure it waits first.
-    fn gather(&mut self) -> bool {
-        if self.health.failing.load(Ordering::Relaxed) {
-            std::thread::sleep(RETRY);
-        }
-        while self.batch.len() < BATCH_BYTES {
-            match self.receiver.try_recv() {
-                Ok(line) => self.push(&line),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
-            }
-        }
-        true
-    }
-
-    fn push(&mut self, line: &[u8]) {
-        self.batch.extend_from_slice(line);
-        self.lines += 1;
-    }
-
-    /// Writes the batch, from where the last attempt ended, so that no line is torn or doubled.
-    fn write(&mut self) -> bool {
-        while let Some(rest) = self.batch.get(self.done..).filter(|rest| !rest.is_empty()) {
-            match self.sink.write(rest) {
-                Ok(0) => return self.failed(&io::Error::from(io::ErrorKind::WriteZero)),
-                Ok(written) => {
-                    self.done += written;
-                    self.health.pending_bytes.fetch_sub(written as u64, Ordering::Relaxed);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.failed(&error),
-            }
-        }
-        if self.health.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("audit records are written again");
-        }
-        self.health.written_lines.fetch_add(self.lines, Ordering::Relaxed);
-        self.batch.clear();
-        self.done = 0;
-        self.lines = 0;
-        true
-    }
-
-    fn failed(&self, error: &io::Error) -> bool {
-        self.health.faults.fetch_add(1, Ordering::Relaxed);
-        if !self.health.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(kind = ?error.kind(), os = error.raw_os_error(), "audit records cannot be written: forwarding stops");
-        }
-        false
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.health.set_ended();
     }
 }
 
@@ -266,49 +213,94 @@ impl Run {
 mod tests {
     use super::*;
 
-    #[test]
-    fn lines_arrive_whole_and_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.jsonl");
-        let writer = Writer::start(&AuditOutput::File(path.clone())).unwrap();
-        let expected: String = (0..1_000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-        for n in 0..1_000 {
-            writer.send(format!("{{\"n\":{n}}}\n").into_bytes());
+    fn origin() -> Origin {
+        Origin {
+            instance: "gateway-1".into(),
+            version: "1.0.0".into(),
+            config: [7; 32],
+            services: Vec::new(),
         }
-        assert_eq!(writer.finish(), 0);
-        assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
-        assert_eq!(writer.health().written_lines(), 1_000);
+    }
+
+    fn to_file(path: &std::path::Path) -> Writer {
+        let sink = File::options().append(true).create(true).open(path).unwrap();
+        Writer::start(Output::Stream(sink), origin()).unwrap()
     }
 
     #[test]
-    fn a_torn_last_line_is_not_glued_to_the_next() {
+    fn lines_of_a_stream_are_numbered_and_stand_between_start_and_stop() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.jsonl");
-        std::fs::write(&path, "{\"whole\":1}\n{\"to").unwrap();
-        let writer = Writer::start(&AuditOutput::File(path.clone())).unwrap();
-        writer.send(b"{\"next\":1}\n".to_vec());
-        assert_eq!(writer.finish(), 0);
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "{\"whole\":1}\n{\"to\n{\"next\":1}\n");
+        let path = folder.path().join("out");
+        let writer = to_file(&path);
+        for n in 0..1_000 {
+            writer.send(Class::Required, format!(r#"{{"v":1,"kind":"outcome","n":{n}}}"#).as_bytes());
+        }
+        assert_eq!(writer.finish(3), 0);
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 1_002);
+        assert!(lines[0].starts_with(r#"{"seq":1,"v":1,"kind":"start","time":""#), "{}", lines[0]);
+        for (n, line) in lines[1..=1_000].iter().enumerate() {
+            assert_eq!(*line, format!(r#"{{"seq":{},"v":1,"kind":"outcome","n":{n}}}"#, n + 2));
+        }
+        assert!(lines[1_001].ends_with(r#","in_progress":3}"#), "{}", lines[1_001]);
+        assert_eq!(writer.health().written_lines(), 1_002);
+        assert_eq!(writer.health().pending_bytes(), 0);
     }
 
     #[test]
-    fn a_full_disk_makes_the_audit_unavailable() {
-        let writer = Writer::start(&AuditOutput::File("/dev/full".into())).unwrap();
-        writer.send(b"{}\n".to_vec());
+    fn a_full_disk_makes_the_audit_unavailable_and_refuses_intents() {
+        let writer = to_file("/dev/full".as_ref());
         while writer.health().faults() == 0 {
             std::thread::yield_now();
         }
         assert!(!writer.health().available());
-        assert_eq!(writer.finish(), 1);
+        assert_eq!(writer.intend(Class::Required, b"{}", 1), None);
+        writer.send(Class::Required, b"{}");
+        assert_eq!(writer.finish(0), 1);
     }
 
     #[test]
-    fn a_stop_ends_however_much_is_waiting_for_a_full_disk_and_says_what_was_lost() {
-        let writer = Writer::start(&AuditOutput::File("/dev/full".into())).unwrap();
-        let line = vec![b'x'; 1_000];
-        for _ in 0..2_000 {
-            writer.send(line.clone());
+    fn strangers_are_given_up_before_callers_and_those_before_what_is_required() {
+        let writer = to_file("/dev/full".as_ref());
+        let line = vec![b'x'; 1 << 20];
+        for class in [Class::Stranger, Class::Stranger, Class::BestEffort, Class::Stranger] {
+            writer.send(class, &line);
         }
-        assert_eq!(writer.finish(), 2_000);
+        assert_eq!((writer.health().lost_strangers(), writer.health().lost_best_effort()), (2, 0));
+        for _ in 0..8 {
+            writer.send(Class::BestEffort, &line);
+        }
+        writer.send(Class::Required, &line);
+        assert_eq!((writer.health().lost_strangers(), writer.health().lost_best_effort()), (2, 2));
+        assert_eq!(writer.health().pending_bytes(), 9 << 20);
+        assert_eq!(writer.finish(0), 13);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_woken_when_its_intent_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = to_file(&folder.path().join("out"));
+        let waiters = Waiters::new();
+        writer.follow(&waiters);
+        let waits: Vec<_> = (0..100)
+            .map(|id| waiters.wait(writer.intend(Class::Required, b"{\"v\":1}", id).unwrap()))
+            .collect();
+        drop(waiters.wait(Ticket(u64::MAX)));
+        futures_util::future::join_all(waits).await;
+        waiters.wait(writer.durable()).await;
+        writer.send(Class::BestEffort, b"{\"v\":1}");
+        waiters.wait(writer.durable()).await;
+        assert_eq!(writer.health().written_lines(), 102);
+    }
+
+    #[test]
+    fn what_comes_after_the_end_is_lost_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = to_file(&folder.path().join("out"));
+        assert_eq!(writer.finish(0), 0);
+        writer.send(Class::Required, b"{}");
+        assert_eq!(writer.finish(0), 1);
+        assert!(!writer.health().available());
     }
 }

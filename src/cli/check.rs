@@ -1,13 +1,17 @@
 //! `check`: is everything in order before it is started?
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
 use clap::Args;
+use rustix::fs::{FlockOperation, flock};
 use tokio::runtime::Runtime;
 
+use super::run::{PIPE, relies_on_a_pipe};
 use super::{Configured, Exit, config_source, print, process, tell};
-use crate::config::{Config, Listen};
+use crate::audit::AuditSecrets;
+use crate::config::{AuditFolder, AuditOutput, Config, Listen};
 use crate::reject::Reject;
 use crate::server;
 use crate::tls;
@@ -32,6 +36,7 @@ pub(super) fn check(check: &Check) -> Exit {
     let config = loaded.config;
     let mut report = summary(&config);
     warn_of_descriptors(&config);
+    warn_of_audit(&config);
     let verdict = if check.offline { Exit::Ok } else { online(&config, &mut report) };
     let printed = print(&report);
     if printed == Exit::Ok { verdict } else { printed }
@@ -53,7 +58,29 @@ fn summary(config: &Config) -> String {
         ));
     }
     text.push_str("secrets ok: all read\n");
+    text.push_str(&match &config.audit.output {
+        AuditOutput::Stdout => "audit ok: standard output\n".to_owned(),
+        AuditOutput::Folder(AuditFolder { path, .. }) if AuditSecrets::are_all_needed(path) => {
+            format!("audit ok: {} (a new chain will be begun)\n", path.display())
+        }
+        AuditOutput::Folder(folder) => format!("audit ok: {} (its chain goes on)\n", folder.path.display()),
+    });
     text
+}
+
+fn warn_of_audit(config: &Config) {
+    if relies_on_a_pipe(config) {
+        tell(&format!("warning: {PIPE}"));
+    }
+    if let AuditOutput::Folder(folder) = &config.audit.output
+        && folder.chain_key.is_some()
+        && !AuditSecrets::are_all_needed(&folder.path)
+    {
+        tell(
+            "warning: the chain was begun, and audit.chain_key is not read any more: keep it where the log is \
+             verified, take it off this host, and the key out of the configuration",
+        );
+    }
 }
 
 /// Open at once without a connection: the runtime's own, the audit file, probes of the ops listener.
@@ -83,8 +110,35 @@ fn online(config: &Config, report: &mut String) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Exit::Io };
     let listeners = runtime.block_on(async { listeners(config) });
-    let upstreams = upstreams(config, &runtime, report);
-    if listeners == Exit::Ok { upstreams } else { listeners }
+    let verdicts = [lock(config), listeners, upstreams(config, &runtime, report)];
+    verdicts.into_iter().find(|verdict| *verdict != Exit::Ok).unwrap_or(Exit::Ok)
+}
+
+/// Whether the audit folder could be written to now.
+fn lock(config: &Config) -> Exit {
+    let AuditOutput::Folder(folder) = &config.audit.output else { return Exit::Ok };
+    let path = folder.path.join("lock");
+    let locked = match File::open(&path) {
+        Ok(file) => flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(std::io::Error::from),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    let Err(error) = locked else { return Exit::Ok };
+    let folder = folder.path.display();
+    match error.kind() {
+        ErrorKind::WouldBlock => {
+            tell(&format!("audit {folder}: another gateway writes to this folder"));
+            Exit::Io
+        }
+        ErrorKind::PermissionDenied => {
+            tell(&format!("audit {folder}: {error}"));
+            Exit::Permission
+        }
+        _ => {
+            tell(&format!("audit {folder}: {error}"));
+            Exit::Io
+        }
+    }
 }
 
 fn listeners(config: &Config) -> Exit {
@@ -155,7 +209,7 @@ mod tests {
 
     fn config(data: &str, ops: &str) -> Config {
         let set = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let overrides = vec![set("data.listen", data), set("ops.listen", ops)];
+        let overrides = vec![set("data.listen", data), set("ops.listen", ops), set("audit.output", "stdout")];
         let source = Source { path: "config/minimal.toml".into(), overrides, ..Source::default() };
         load(&source).unwrap_or_else(|faults| panic!("{faults}")).config
     }
@@ -183,6 +237,27 @@ mod tests {
         assert_eq!(judged(&unix("busy.sock"), "off"), Exit::Io);
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(judged(&unix("free.sock"), "off"), Exit::Permission);
+    }
+
+    #[test]
+    fn a_folder_that_another_gateway_writes_to_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config("[\"127.0.0.1:0\"]", "off");
+        config.audit.output = AuditOutput::Folder(AuditFolder {
+            path: folder.path().to_owned(),
+            signing_key: crate::config::SecretRef::Env("SIGNING_KEY".into()),
+            chain_key: None,
+            segment_bytes: 0,
+            segment_age: std::time::Duration::ZERO,
+            checkpoint_interval: std::time::Duration::ZERO,
+            retention: crate::audit::Retention::default(),
+            reserve_bytes: 0,
+        });
+        assert_eq!(lock(&config), Exit::Ok, "there is no lock yet");
+        let held = File::create(folder.path().join("lock")).unwrap();
+        assert_eq!(lock(&config), Exit::Ok, "nobody holds it");
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        assert_eq!(lock(&config), Exit::Io);
     }
 
     #[test]

@@ -18,18 +18,27 @@ fn overrides(written: &[String]) -> Result<Vec<(String, String)>, Exit> {
 
 /// The configuration with its secrets, or every fault of both on standard error.
 pub(super) fn load(configured: &Configured) -> Result<(Loaded, Secrets), Exit> {
-    let overrides = overrides(&configured.overrides)?;
-    let source = Source::of_process(configured.config.clone(), overrides);
-    let (loaded, secrets) = config::load_with_secrets(&source).map_err(|faults| {
-        tell_faults(&faults);
-        let count = faults.iter().filter(|fault| fault.severity() == config::Severity::Error).count();
-        let plural = if count == 1 { "fault" } else { "faults" };
-        tell(&format!("{}: {count} {plural}; nothing was started", configured.config.display()));
-        Exit::Config
-    })?;
+    let source = source(configured)?;
+    let loaded = config::load_with_secrets(&source);
+    let (loaded, secrets) = loaded.map_err(|faults| refuse(configured, &faults))?;
     tell_faults(&loaded.warnings);
     tell_faults(secrets.warnings());
     Ok((loaded, secrets))
+}
+
+/// From where the configuration is read.
+pub(super) fn source(configured: &Configured) -> Result<Source, Exit> {
+    let overrides = overrides(&configured.overrides)?;
+    Ok(Source::of_process(configured.config.clone(), overrides))
+}
+
+/// Tells every fault of a configuration that is not used.
+pub(super) fn refuse(configured: &Configured, faults: &Faults) -> Exit {
+    tell_faults(faults);
+    let count = faults.iter().filter(|fault| fault.severity() == config::Severity::Error).count();
+    let plural = if count == 1 { "fault" } else { "faults" };
+    tell(&format!("{}: {count} {plural}; nothing was started", configured.config.display()));
+    Exit::Config
 }
 
 fn tell_faults(faults: &Faults) {

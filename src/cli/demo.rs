@@ -1,9 +1,7 @@
 //! `demo`: what does all of this look like?
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +19,10 @@ use tokio::net::TcpStream;
 
 use super::hash_key::random_key;
 use super::{Exit, print, process, tell};
-use crate::audit::hex;
+use crate::audit::{SigningKey, hex};
 use crate::config::{self, Listen, Log, LogFormat, Source};
 use crate::gateway::Gateway;
+use crate::selftest::{Folder, private_file};
 use crate::server::{self, Running};
 use crate::simulate::{Double, Encoding, Fault, Settings};
 use crate::stages::key_hash;
@@ -32,6 +31,9 @@ const PATH: &str = "/v3/stable/api/storage";
 const CONFIGURATION: &str = include_str!("demo.toml");
 const FRONT: &[u8] = include_bytes!("../../tests/images/thumbnail.jpg");
 const BACK: &[u8] = include_bytes!("../../tests/images/scan.png");
+
+/// How many the transcript has.
+const REQUESTS: usize = 21;
 
 #[derive(Args)]
 pub(super) struct Demo {
@@ -59,8 +61,8 @@ type Problem = Box<dyn std::error::Error>;
 
 async fn show(demo: &Demo) -> Result<Exit, Problem> {
     let double = Double::start(Settings::default()).await?;
-    let folder = Folder::new()?;
-    let stage = Theatre::set_up(&double, &folder.0).await?;
+    let folder = Folder::new("demo")?;
+    let stage = Theatre::set_up(&double, folder.path()).await?;
     say(&format!(
         "The double of DCAMS serves {} with a certificate authority of its own.\n\
          The gateway serves http://{} in front of it: it alone knows the account's user and pass.\n\
@@ -71,7 +73,7 @@ async fn show(demo: &Demo) -> Result<Exit, Problem> {
     stage.forwards(&double).await?;
     stage.refusals().await?;
     stage.failures(&double).await?;
-    stage.records(&folder.0.join("audit.jsonl")).await?;
+    stage.records(&folder.path().join("audit")).await?;
     if demo.once {
         stage.running.drain().await;
         return Ok(Exit::Ok);
@@ -112,10 +114,13 @@ impl Theatre {
         let key = || random_key().ok_or("the system has no random bytes");
         let (kyc_api, ops_portal, batch) = (key()?, key()?, key()?);
         let settings = Settings::default();
-        private_file(&folder.join("user"), &settings.user)?;
-        private_file(&folder.join("pass"), &settings.pass)?;
-        private_file(&folder.join("fingerprint-key"), &key()?)?;
-        private_file(&folder.join("ca.pem"), double.ca_pem())?;
+        private_file(&folder.join("user"), settings.user.as_bytes())?;
+        private_file(&folder.join("pass"), settings.pass.as_bytes())?;
+        private_file(&folder.join("fingerprint-key"), key()?.as_bytes())?;
+        private_file(&folder.join("chain-key"), key()?.as_bytes())?;
+        let signing_key = SigningKey::new_pem().ok_or("the system has no random bytes")?;
+        private_file(&folder.join("signing-key"), signing_key.expose())?;
+        private_file(&folder.join("ca.pem"), double.ca_pem().as_bytes())?;
         let hash = |key: &str| hex(&key_hash(key.as_bytes()));
         let text = CONFIGURATION
             .replace("@URL@", &format!("https://localhost:{}{PATH}", double.address().port()))
@@ -123,7 +128,7 @@ impl Theatre {
             .replace("@OPS-PORTAL@", &hash(&ops_portal))
             .replace("@BATCH@", &hash(&batch));
         let path = folder.join("gateway.toml");
-        private_file(&path, &text)?;
+        private_file(&path, text.as_bytes())?;
         let source = Source { path, ..Source::default() };
         let (loaded, secrets) = config::load_with_secrets(&source).map_err(|faults| faults.render(false))?;
         let gateway = Arc::new(Gateway::new(loaded.config, &secrets)?);
@@ -221,12 +226,13 @@ impl Theatre {
     }
 
     /// The lines are written by a thread of their own; they are there in a moment.
-    async fn records(&self, path: &Path) -> Result<(), Problem> {
+    async fn records(&self, folder: &Path) -> Result<(), Problem> {
         say("\n== The audit records: who did what, and nothing of whom ==\n");
+        let path = folder.join("audit-0000000000000001.jsonl");
         let mut lines = String::new();
         for _ in 0..100 {
-            lines = fs::read_to_string(path)?;
-            if lines.lines().count() >= 21 {
+            lines = fs::read_to_string(&path)?;
+            if lines.lines().filter(|line| line.contains("\"kind\":\"outcome\"")).count() >= REQUESTS {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -288,29 +294,6 @@ fn print_refusal(answer: &Answer) {
         line.push_str(&format!(" (Retry-After: {seconds})"));
     }
     say(&line);
-}
-
-/// A folder for the demo's secrets, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("dcams-gateway-demo-{}", uuid::Uuid::now_v7()));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed holds the secrets of a double that is gone.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn private_file(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write;
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }
 
 fn say(text: &str) {

@@ -9,6 +9,7 @@ mod hash_key;
 mod health;
 mod process;
 mod run;
+mod selftest;
 mod simulate;
 
 use std::io::{self, Write};
@@ -48,6 +49,7 @@ Examples:
   dcams-gateway demo                                     see it work, without any set-up
   dcams-gateway hash-key                                 make a key for a caller
   dcams-gateway check --config gateway.toml              find every fault of a configuration
+  dcams-gateway selftest redaction --config gateway.toml prove that no secret comes out
   dcams-gateway run --config gateway.toml                serve
   DCAMS_GATEWAY__LOG__FILTER=debug dcams-gateway run --config gateway.toml
                                                          override one key by the environment
@@ -83,6 +85,8 @@ enum Command {
         after_help = "Example:\n  dcams-gateway demo --once      end after the transcript instead of serving on"
     )]
     Demo(demo::Demo),
+    /// Prove with canaries that nothing comes out that must not, with your own configuration
+    Selftest(selftest::Selftest),
     /// Run the double of DCAMS alone
     #[command(
         after_help = "Example:\n  dcams-gateway simulate --listen 127.0.0.1:8443 --fault truncate:100 --ca-file ca.pem"
@@ -145,6 +149,7 @@ fn ended(command: Command) -> Exit {
         Command::Run(configured) => run::run(&configured),
         Command::Check(check) => check::check(&check),
         Command::Demo(demo) => demo::demo(&demo),
+        Command::Selftest(selftest) => selftest::selftest(&selftest),
         Command::Simulate(simulate) => simulate::simulate(simulate),
         Command::Schema(schema) => documents::schema(&schema),
         Command::Audit(audit) => audit::audit(audit),

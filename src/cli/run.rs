@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
-use crate::config::{Listen, Loaded, Secrets};
+use crate::config::{AuditOutput, Config, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
 use crate::server::{self, Drained, Running};
 
@@ -32,6 +32,9 @@ pub(super) fn run(configured: &Configured) -> Exit {
 
 async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
     warn_of_anonymous(&loaded);
+    if relies_on_a_pipe(&loaded.config) {
+        tracing::warn!("{PIPE}");
+    }
     let gateway = match Gateway::new(loaded.config, &secrets) {
         Ok(gateway) => Arc::new(gateway),
         Err(fault) => return failed(&fault),
@@ -72,6 +75,16 @@ fn warn_of_anonymous(loaded: &Loaded) {
     }
 }
 
+/// What an operator should know of required records on standard output.
+pub(super) const PIPE: &str = "audit.output is stdout: the records of services whose audit is required are as \
+                               durable as what reads standard output makes them";
+
+/// Whether [`PIPE`] applies.
+pub(super) fn relies_on_a_pipe(config: &Config) -> bool {
+    let required = config.services.iter().any(|service| service.audit == Recording::Required);
+    required && config.audit.output == AuditOutput::Stdout
+}
+
 fn announce(running: &Running) {
     for address in running.addresses() {
         match address {
@@ -89,7 +102,9 @@ fn failed(fault: &StartFault) -> Exit {
     let kind = match fault {
         StartFault::Io { source, .. } => source.kind(),
         StartFault::Audit(AuditFault::Open(source)) => source.kind(),
-        StartFault::Tls(_) | StartFault::Secret(_) => return Exit::Config,
+        StartFault::Audit(AuditFault::Locked) => return Exit::Io,
+        StartFault::Audit(AuditFault::NoChainKey | AuditFault::NoState) => return Exit::Config,
+        StartFault::SigningKey(_) | StartFault::Tls(_) | StartFault::Secret(_) => return Exit::Config,
     };
     if kind == std::io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Io }
 }

@@ -76,11 +76,6 @@ impl Findings {
         found.chain(self.ready.iter().map(Fault::severity)).any(|severity| severity == Severity::Error)
     }
 
-    /// What the reports call the configuration file: its path.
-    pub(super) fn file_name(&self) -> &str {
-        self.file.name()
-    }
-
     /// Where `place` stands, without secrets, for a fault that is made later.
     pub(super) fn origin(&self, place: &Place) -> Origin {
         match place {

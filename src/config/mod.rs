@@ -13,6 +13,7 @@
 mod addresses;
 mod canonical;
 mod collections;
+mod effective;
 mod environment;
 mod faults;
 mod findings;
@@ -32,6 +33,7 @@ mod tree;
 mod units;
 mod written;
 
+pub use effective::effective;
 pub use environment::process_overrides;
 pub use faults::{Fault, Faults, Severity};
 pub use json_schema::json_schema;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secrets::SecretUses;
+use crate::audit::Retention;
 use crate::ids::{CredentialId, EndpointId, ServiceId};
 use crate::schema::Schema;
 
@@ -122,13 +123,34 @@ pub struct Audit {
     pub stranger_rate: Rate,
 }
 
-/// `audit.output`: `"stdout"` or `{ file = "…" }`.
+/// `audit.output`: `"stdout"` or `{ folder = "…" }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditOutput {
-    /// Standard output.
+    /// Standard output: numbered lines, as durable as what reads them.
     Stdout,
-    /// Appended to, created 0640.
-    File(PathBuf),
+    /// A chain of segments.
+    Folder(AuditFolder),
+}
+
+/// A folder of audit segments, and the keys of `[audit]` that have a meaning only there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditFolder {
+    /// Where the segments are; made 0750 where there is none.
+    pub path: PathBuf,
+    /// Ed25519 key of the checkpoints, PKCS#8 in PEM.
+    pub signing_key: SecretRef,
+    /// The secret that a new chain begins with; `None` where the folder holds a chain and it was taken away.
+    pub chain_key: Option<SecretRef>,
+    /// A segment that has this many bytes is ended.
+    pub segment_bytes: u64,
+    /// A segment that is this old is ended.
+    pub segment_age: Duration,
+    /// How often a checkpoint is written while there are lines.
+    pub checkpoint_interval: Duration,
+    /// Which ended segments are kept.
+    pub retention: Retention,
+    /// With less free disk space, records of strangers are counted and not written, bytes; 0: they always are.
+    pub reserve_bytes: u64,
 }
 
 /// `[log]`.
@@ -255,6 +277,17 @@ pub struct Service {
     pub effect: Effect,
     /// Largest body, bytes.
     pub body_limit_bytes: u64,
+    /// What a request waits for before it is forwarded.
+    pub audit: Recording,
+}
+
+/// `services.NAME.audit`: both write the same records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing is forwarded before its intent is durable.
+    Required,
+    /// The intent is written, and not waited for.
+    BestEffort,
 }
 
 /// `services.NAME.validate`.

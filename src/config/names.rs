@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::collections::{NAME_RULE, is_name};
-use super::model::{Effect, HttpVersion, LogFormat, Validate};
+use super::model::{Effect, HttpVersion, LogFormat, Recording, Validate};
 use super::reader::{Limits, listed, nearest};
 use super::text::{Text, Wrong};
 
@@ -181,6 +181,7 @@ macro_rules! choice {
 }
 
 choice!(Validate, "`enforce` or `report`", "^(enforce|report)$", "enforce" => Enforce, "report" => Report);
+choice!(Recording, "`required` or `best_effort`", "^(required|best_effort)$", "required" => Required, "best_effort" => BestEffort);
 choice!(Effect, "`read` or `write`", "^(read|write)$", "read" => Read, "write" => Write);
 choice!(HttpVersion, "`1.1` or `2`", "^(1\\.1|2)$", "1.1" => Http1, "2" => Http2);
 choice!(LogFormat, "`json` or `text`", "^(json|text)$", "json" => Json, "text" => Text);

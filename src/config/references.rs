@@ -9,11 +9,11 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::canonical::Canonical;
 use super::findings::Findings;
-use super::model::{AuditOutput, Roots, SecretRef};
+use super::model::{Roots, SecretRef};
 use super::reader::{Limits, Open, Written, join, nearest};
 use super::text::{Text, Wrong};
 use super::tree::{Kind, Node};
-use super::written::{FileTable, SecretTable};
+use super::written::{FileTable, FolderTable, SecretTable};
 
 /// SHA-256 of a bearer key.
 pub(super) struct Sha256(pub(super) [u8; 32]);
@@ -168,7 +168,11 @@ impl Written for Roots {
         match node.text() {
             Some("native") => Some(Self::Native),
             Some("webpki") => Some(Self::Webpki),
-            _ => file(node, key, &["native", "webpki"], findings).map(Self::File),
+            _ if is_table(node, key, &["native", "webpki"], "file", findings) => {
+                let table = FileTable::read(node, key, None, findings)?;
+                table.file.value().map(|path| Self::File(path.0.clone()))
+            }
+            _ => None,
         }
     }
 
@@ -186,38 +190,49 @@ impl Written for Roots {
     }
 }
 
-impl Written for AuditOutput {
+/// Where audit lines go, as it is written.
+pub(super) enum Output {
+    Stdout,
+    Folder(PathBuf),
+}
+
+impl Written for Output {
     fn read(node: &Node, key: &str, _limits: Limits, findings: &mut Findings) -> Option<Self> {
         match node.text() {
             Some("stdout") => Some(Self::Stdout),
-            _ => file(node, key, &["stdout"], findings).map(Self::File),
+            _ if is_table(node, key, &["stdout"], "folder", findings) => {
+                let table = FolderTable::read(node, key, None, findings)?;
+                table.folder.value().map(|path| Self::Folder(path.0.clone()))
+            }
+            _ => None,
         }
     }
 
     fn schema(generator: &mut SchemaGenerator, _limits: Limits) -> Schema {
-        let file = generator.subschema_for::<FileTable>();
-        json_schema!({ "anyOf": [{ "enum": ["stdout"] }, file] })
+        let folder = generator.subschema_for::<FolderTable>();
+        json_schema!({ "anyOf": [{ "enum": ["stdout"] }, folder] })
     }
 
     fn feed(&self, key: &str, canonical: &mut Canonical) {
         match self {
             Self::Stdout => canonical.line(key, "stdout"),
-            Self::File(path) => canonical.line(&join(key, "file"), &path.to_string_lossy()),
+            Self::Folder(path) => canonical.line(&join(key, "folder"), &path.to_string_lossy()),
         }
     }
 }
 
-/// `{ file = "…" }`, where `words` were the other choices.
-fn file(node: &Node, key: &str, words: &[&str], findings: &mut Findings) -> Option<PathBuf> {
-    if !matches!(node.kind, Kind::Table(_)) {
+/// Whether `node` is a table; reported where it is not. It should then have been one of `words`, or a table with
+/// `member`.
+fn is_table(node: &Node, key: &str, words: &[&str], member: &str, findings: &mut Findings) -> bool {
+    let table = matches!(node.kind, Kind::Table(_));
+    if !table {
         let near = node.text().and_then(|text| nearest(text, words.iter().copied()));
         if near.is_none() && matches!(node.kind, Kind::Text(_) | Kind::List(_)) {
             findings.conceal(node);
         }
         let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-        let remedy = format!("write {} or {{ file = \"…\" }}", words.join(", "));
+        let remedy = format!("write {} or {{ {member} = \"…\" }}", words.join(", "));
         findings.error(key, &node.place, "is none of the choices", &remedy);
-        return None;
     }
-    FileTable::read(node, key, None, findings)?.file.value().map(|path| path.0.clone())
+    table
 }

@@ -3,6 +3,7 @@
 use super::faults::{Fault, Faults, Origin, Severity};
 use super::model::{Config, SecretRef};
 use super::secret_source::SecretFault;
+use crate::audit::SigningKey;
 use crate::ids::CredentialId;
 use crate::secret::Secret;
 
@@ -17,9 +18,16 @@ const LARGEST_CREDENTIAL_BYTES: usize = 4096;
 
 /// All secrets of one configuration, as they were when read.
 pub struct Secrets {
+    read: Read,
+    warnings: Faults,
+}
+
+/// What was read, each in its place.
+pub(super) struct Read {
     credentials: Box<[Pair]>,
     fingerprint_key: Secret,
-    warnings: Faults,
+    signing_key: Option<Secret>,
+    chain_key: Option<Secret>,
 }
 
 /// User name and password of one account, read together: both of one version.
@@ -34,25 +42,31 @@ impl Secrets {
     /// The pair of `id`; `None` only when `id` is of another configuration.
     #[must_use]
     pub fn pair(&self, id: CredentialId) -> Option<&Pair> {
-        self.credentials.get(usize::from(id.0))
+        self.read.credentials.get(usize::from(id.0))
     }
 
     /// Key of the fingerprints, 32 bytes or more.
     #[must_use]
     pub fn fingerprint_key(&self) -> &Secret {
-        &self.fingerprint_key
+        &self.read.fingerprint_key
+    }
+
+    /// Key of the checkpoints, PKCS#8 in PEM; `None` where records go to standard output.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<&Secret> {
+        self.read.signing_key.as_ref()
+    }
+
+    /// What a new chain begins with, 32 bytes or more; `None` where none is begun.
+    #[must_use]
+    pub fn chain_key(&self) -> Option<&Secret> {
+        self.read.chain_key.as_ref()
     }
 
     /// What the operator should know, such as short passwords.
     #[must_use]
     pub fn warnings(&self) -> &Faults {
         &self.warnings
-    }
-
-    /// The pairs, indexed by [`CredentialId`], and the key of the fingerprints.
-    #[must_use]
-    pub fn into_parts(self) -> (Box<[Pair]>, Secret) {
-        (self.credentials, self.fingerprint_key)
     }
 }
 
@@ -72,12 +86,29 @@ pub(super) struct SecretUse {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     FingerprintKey,
+    SigningKey,
+    ChainKey,
     User,
     Pass,
 }
 
-/// Where a configuration refers to secrets: the key of the fingerprints, then user and password of each
-/// credential in their order. Holds places and names, no secrets.
+impl Role {
+    /// Whether it is one of the audit's own keys, which are no other secret.
+    fn is_key(self) -> bool {
+        matches!(self, Self::FingerprintKey | Self::SigningKey | Self::ChainKey)
+    }
+
+    /// What makes a key of that role.
+    fn command(self) -> &'static str {
+        match self {
+            Self::SigningKey => "openssl genpkey -algorithm ed25519",
+            _ => "openssl rand -hex 32",
+        }
+    }
+}
+
+/// Where a configuration refers to secrets: the keys of the audit, then user and password of each credential in
+/// their order. Holds places and names, no secrets.
 #[derive(Clone, Default)]
 pub struct SecretUses {
     pub(super) list: Box<[SecretUse]>,
@@ -92,14 +123,10 @@ pub fn read_secrets(config: &Config) -> Result<Secrets, Faults> {
     let (read, faults) = read_all(&config.secret_uses.list);
     let refused = faults.iter().any(|fault| fault.severity() == Severity::Error);
     match read.filter(|_| !refused) {
-        Some((credentials, fingerprint_key)) => {
-            Ok(Secrets { credentials, fingerprint_key, warnings: Faults::sorted(faults) })
-        }
+        Some(read) => Ok(Secrets { read, warnings: Faults::sorted(faults) }),
         None => Err(Faults::sorted(faults)),
     }
 }
-
-type Read = (Box<[Pair]>, Secret);
 
 /// Reads all `uses`; the secrets are there only where none is missing.
 pub(super) fn read_all(uses: &[SecretUse]) -> (Option<Read>, Vec<Fault>) {
@@ -114,11 +141,12 @@ pub(super) fn read_all(uses: &[SecretUse]) -> (Option<Read>, Vec<Fault>) {
             Err(fault) => faults.push(unreadable(used, &fault)),
         }
     }
-    let credentials: Vec<_> = secrets.iter().filter(|(used, _)| used.role != Role::FingerprintKey).collect();
-    for (used, key) in secrets.iter().filter(|(used, _)| used.role == Role::FingerprintKey) {
-        if let Some((other, _)) = credentials.iter().find(|(_, secret)| secret.expose() == key.expose()) {
+    for (at, (used, key)) in secrets.iter().enumerate().filter(|(_, (used, _))| used.role.is_key()) {
+        // Those behind it: of two keys that are one secret, the first is reported.
+        let mut others = secrets.iter().skip(at + 1);
+        if let Some((other, _)) = others.find(|(_, secret)| secret.expose() == key.expose()) {
             let problem = format!("{}: is the same secret as {}", used.key, other.key);
-            let remedy = "make a key of its own, for example with `openssl rand -hex 32`".to_owned();
+            let remedy = format!("make a key of its own, for example with `{}`", used.role.command());
             faults.push(Fault::new(Severity::Error, problem, remedy, used.origin.clone()));
         }
     }
@@ -127,13 +155,18 @@ pub(super) fn read_all(uses: &[SecretUse]) -> (Option<Read>, Vec<Fault>) {
 }
 
 fn arrange(secrets: Vec<(&SecretUse, Secret)>) -> Option<Read> {
-    let mut secrets = secrets.into_iter().map(|(_, secret)| secret);
-    let fingerprint_key = secrets.next()?;
-    let mut pairs = Vec::new();
-    while let (Some(user), Some(pass)) = (secrets.next(), secrets.next()) {
-        pairs.push(Pair { user, pass });
+    let (mut fingerprint_key, mut signing_key, mut chain_key) = (None, None, None);
+    let (mut pairs, mut users) = (Vec::new(), Vec::new());
+    for (used, secret) in secrets {
+        match used.role {
+            Role::FingerprintKey => fingerprint_key = Some(secret),
+            Role::SigningKey => signing_key = Some(secret),
+            Role::ChainKey => chain_key = Some(secret),
+            Role::User => users.push(secret),
+            Role::Pass => pairs.extend(users.pop().map(|user| Pair { user, pass: secret })),
+        }
     }
-    Some((pairs.into(), fingerprint_key))
+    Some(Read { credentials: pairs.into(), fingerprint_key: fingerprint_key?, signing_key, chain_key })
 }
 
 fn judge(used: &SecretUse, secret: &Secret, faults: &mut Vec<Fault>) {
@@ -143,10 +176,23 @@ fn judge(used: &SecretUse, secret: &Secret, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(severity, problem, remedy.to_owned(), used.origin.clone()));
     };
     match used.role {
-        Role::FingerprintKey if bytes.len() < LEAST_KEY_BYTES => {
-            add(Severity::Error, "has fewer than 32 bytes", "make one with `openssl rand -hex 32`");
+        Role::FingerprintKey | Role::ChainKey if bytes.len() < LEAST_KEY_BYTES => {
+            add(
+                Severity::Error,
+                "has fewer than 32 bytes",
+                &format!("make one with `{}`", used.role.command()),
+            );
         }
-        Role::FingerprintKey => {}
+        Role::SigningKey => {
+            if let Err(fault) = SigningKey::of_pem(secret) {
+                add(
+                    Severity::Error,
+                    &format!("is {fault}"),
+                    &format!("make one with `{}`", used.role.command()),
+                );
+            }
+        }
+        Role::FingerprintKey | Role::ChainKey => {}
         // It becomes a JSON string, which is UTF-8 (RFC 8259, section 8.1).
         _ if std::str::from_utf8(bytes).is_err() => {
             add(Severity::Error, "is not UTF-8", "write it in UTF-8, as JSON needs it");

@@ -14,7 +14,7 @@ use super::tree::{Kind, Node};
 /// A unit and how many of the smallest unit it is worth.
 type Unit = (&'static str, u64);
 
-const TIME: [Unit; 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+const TIME: [Unit; 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZE: [Unit; 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 const SPEED: [Unit; 4] = [("B/s", 1), ("KiB/s", 1 << 10), ("MiB/s", 1 << 20), ("GiB/s", 1 << 30)];
 const SHARE: [Unit; 1] = [("%", 1)];
@@ -38,8 +38,8 @@ pub(super) struct Count(pub(super) u64);
 pub(super) struct Flag(pub(super) bool);
 
 impl Text for Time {
-    const FORM: &str = "a time such as \"500ms\", \"30s\", \"5m\" or \"1h\"";
-    const PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
+    const FORM: &str = "a time such as \"500ms\", \"30s\", \"5m\", \"1h\" or \"7d\"";
+    const PATTERN: &str = "^[0-9]+(ms|s|m|h|d)$";
 
     fn parse(text: &str, limits: Limits) -> Result<Self, Wrong> {
         quantity(text, &TIME, limits).map(|ms| Self(Duration::from_millis(ms)))
@@ -208,11 +208,12 @@ mod tests {
 
     #[test]
     fn every_unit_is_worth_what_it_says() {
-        let cases: [(&str, &[Unit], u64); 12] = [
+        let cases: [(&str, &[Unit], u64); 13] = [
             ("500ms", &TIME, 500),
             ("30s", &TIME, 30_000),
             ("5m", &TIME, 300_000),
             ("1h", &TIME, 3_600_000),
+            ("7d", &TIME, 604_800_000),
             ("0s", &TIME, 0),
             ("4096B", &SIZE, 4096),
             ("64KiB", &SIZE, 65_536),
@@ -245,7 +246,7 @@ mod tests {
             "0x1s",
             "1_000s",
             "٣s",
-            "5d",
+            "5w",
             "1m30s",
             "18446744073709551615s",
             "99999999999999999999ms",

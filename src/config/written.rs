@@ -7,11 +7,11 @@
 use super::addresses::{Host, OpsListen, UrlPath};
 use super::collections::{List, Named};
 use super::model::{
-    AuditOutput, Effect, HttpVersion, Listen, LogFormat, Roots, SecretRef, UpstreamUrl, Validate,
+    Effect, HttpVersion, Listen, LogFormat, Recording, Roots, SecretRef, UpstreamUrl, Validate,
 };
 use super::names::{FileName, FilePath, Filter, KeyId, Member, Name};
 use super::reader::tables;
-use super::references::{CredentialName, Expiry, Sha256, Variable};
+use super::references::{CredentialName, Expiry, Output, Sha256, Variable};
 use super::units::{Count, Flag, Share, Size, Speed, Time};
 
 tables! {
@@ -107,8 +107,33 @@ tables! {
 
     /// Where audit records go.
     Audit {
-        /// `"stdout"`, or `{ file = "…" }`, which is appended to.
-        may output: AuditOutput = "stdout";
+        /// `{ folder = "…" }`: a chain of signed segments, which needs `signing_key`; or `"stdout"`: lines that are
+        /// numbered and as durable as what reads them.
+        may output: Output = "stdout";
+        /// The Ed25519 key that signs the checkpoints, by reference: PKCS#8 in PEM.
+        /// Absent: `output` is `"stdout"`.
+        may signing_key: SecretRef;
+        /// The secret that the keys of the chain come from, by reference: 32 bytes or more. It is read only to begin
+        /// a chain, in an empty folder; then take it off the host and keep it for `audit verify`.
+        /// Absent: the folder holds a chain, or `output` is `"stdout"`.
+        may chain_key: SecretRef;
+        /// A segment of the folder is ended at this size.
+        may segment_bytes: Size = "64MiB" => "4KiB" to "64GiB";
+        /// A segment of the folder is ended at this age.
+        may segment_age: Time = "24h" => "1s" to "366d";
+        /// How often a signed checkpoint is written, while there are lines.
+        may checkpoint_interval: Time = "1m" => "100ms" to "24h";
+        /// How many ended segments are kept; the oldest is removed first, and a record tells of it.
+        /// Absent: all.
+        may retain_segments: Count => "1" to "1000000";
+        /// How long an ended segment is kept after its last line.
+        /// Absent: for ever.
+        may retain_age: Time => "1m" to "36525d";
+        /// How many bytes all segments may have together; the one being written is never removed.
+        /// Absent: any number.
+        may retain_bytes: Size => "4KiB" to "1024GiB";
+        /// With less free disk space than this, records of strangers are counted and not written; 0B: they always are.
+        may reserve: Size = "64MiB" => "0B" to "1024GiB";
         /// The secret key of the fingerprints, by reference: 32 bytes or more.
         must fingerprint_key: SecretRef;
         /// Name of that key in the records: 1 to 32 of a-z 0-9 -.
@@ -185,6 +210,8 @@ tables! {
         must effect: Effect;
         /// Largest body.
         may body_limit: Size = "20MiB" => "1KiB" to "1GiB";
+        /// `required`: nothing is forwarded before its intent is durable; `best_effort`: the intent is not waited for.
+        may audit: Recording = "required";
     }
 
     /// One caller. It needs `keys`, a `uid` or `anonymous`.
@@ -235,6 +262,12 @@ tables! {
     FileTable {
         /// Its path, relative to the folder of the configuration file.
         must file: FilePath;
+    }
+
+    /// A folder.
+    FolderTable {
+        /// Its path, relative to the folder of the configuration file.
+        must folder: FilePath;
     }
 
     /// Where a secret is read from: exactly one of the three.

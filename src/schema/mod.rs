@@ -51,6 +51,7 @@ pub type SchemaFiles = BTreeMap<String, String>;
 /// A compiled schema of one service.
 pub struct Schema {
     source: serde_json::Value,
+    joined: serde_json::Value,
     digest: [u8; 32],
     validator: Validator<Strict>,
     locations: Locations,
@@ -204,8 +205,8 @@ impl Schema {
         if faults.is_empty() {
             match keywords::options().build(&joined.schema) {
                 Ok(validator) => {
-                    let (source, digest) = (joined.source, joined.digest);
-                    return Ok(Self { source, digest, validator, locations, members });
+                    let files::Joined { source, schema: joined, digest } = joined;
+                    return Ok(Self { source, joined, digest, validator, locations, members });
                 }
                 Err(error) => faults.push(SchemaFault::new(
                     error.instance_path().as_str(),
@@ -221,6 +222,12 @@ impl Schema {
     #[must_use]
     pub fn source(&self) -> &serde_json::Value {
         &self.source
+    }
+
+    /// The schema with the files that it refers to under `$defs`: every `$ref` is of the form `#/…`.
+    #[must_use]
+    pub fn joined(&self) -> &serde_json::Value {
+        &self.joined
     }
 
     /// SHA-256 over the schema file and those it refers to.

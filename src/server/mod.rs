@@ -135,7 +135,7 @@ impl Running {
         // What is cut off here is recorded as its futures are dropped with their workers.
         let joined = tokio::task::spawn_blocking(move || {
             workers.stop();
-            gateway.writer.finish()
+            gateway.writer.finish(left)
         });
         match (joined.await.unwrap_or(0), left) {
             (0, 0) => Drained::Whole,

@@ -127,8 +127,8 @@ impl Parts {
         deadline: Instant,
         fate: Fate,
     ) -> Result<(Answered, Judged), Reject> {
-        sealed.version.rejected();
         let id = sealed.credential.credential;
+        self.credentials.rejected(id, &sealed.version);
         tracing::error!(credential = self.name_of(sealed), "DCAMS rejected the credentials");
         let (config, credentials) = (Arc::clone(&self.config), Arc::clone(&self.credentials));
         let reread = tokio::task::spawn_blocking(move || credentials.reread(&config, id)).await;
@@ -143,7 +143,7 @@ impl Parts {
         let parts = splice(&current.prefix, &sealed.document);
         let second = self.exchange(sealed, &current, parts, deadline, fate).await?;
         if rejected(&second.1) {
-            current.rejected();
+            self.credentials.rejected(id, &current);
         }
         Ok(second)
     }
@@ -203,8 +203,8 @@ impl Parts {
                 sealed.track().note(|record| record.upstream.credential_reflected = true);
             }
         })?;
-        if !rejected(&judged) && version.is_suspended() {
-            version.accepted();
+        let id = sealed.credential.credential;
+        if !rejected(&judged) && self.credentials.accepted(id, version) {
             tracing::info!(credential = self.name_of(sealed), "DCAMS accepts the credentials again");
         }
         sealed.track().note(|record| {

@@ -21,7 +21,7 @@ pub use identify::{Identified, Identify, key_hash};
 pub use inject::{Inject, Sealed};
 pub use parse::{Parse, Parsed};
 pub use receive::{Receive, ReceiveLayer, Received};
-pub use record::{Record, Recorded};
+pub use record::{Record, RecordLayer, Recorded};
 pub use respond::{Reply, Respond, RespondLayer};
 pub use route::{Route, Routed};
 pub use validate::{Validate, Validated};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dcams_gateway::arrival::Arrival;
 use dcams_gateway::stage::StageLayer;
 use dcams_gateway::stages::{
-    Admit, AuditLayer, Authorize, Forward, Identify, Inject, Parse, ReceiveLayer, Record,
+    Admit, AuditLayer, Authorize, Forward, Identify, Inject, Parse, ReceiveLayer, RecordLayer,
     RespondLayer, Route, Validate,
 };
 use http_body_util::Full;
@@ -29,7 +29,7 @@ struct Lines {
     parse: StageLayer<Parse>,
     authorize: StageLayer<Authorize>,
     validate: StageLayer<Validate>,
-    record: StageLayer<Record>,
+    record: RecordLayer,
     inject: StageLayer<Inject>,
 }
 

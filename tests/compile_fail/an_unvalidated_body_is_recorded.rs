@@ -1,10 +1,10 @@
 //! A body that was not validated cannot go on towards the upstream.
-use dcams_gateway::reject::Reject;
-use dcams_gateway::stage::Stage;
-use dcams_gateway::stages::{Inject, Permitted, Record, Sealed, Validated};
+use dcams_gateway::stage::Staged;
+use dcams_gateway::stages::{Forward, Inject, Permitted, Record, Validated};
+use tower::Service;
 
-fn towards_the_upstream(record: &Record, inject: &Inject, body: Permitted) -> Result<Sealed, Reject> {
-    inject.advance(record.advance(body)?)
+fn towards_the_upstream(mut record: Record<Staged<Inject, Forward>>, body: Permitted) {
+    drop(record.call(body));
 }
 
 fn main() {

@@ -16,6 +16,7 @@ mod credentials;
 mod harness;
 mod refusals;
 mod scanner;
+mod selftest;
 mod serving;
 mod smoke;
 mod validation;

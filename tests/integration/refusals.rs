@@ -9,7 +9,7 @@ mod faults;
 mod heads;
 mod http2;
 mod limits;
-mod scene;
+pub mod scene;
 mod states;
 mod unread_heads;
 

@@ -1,5 +1,6 @@
 //! How are connections, bodies, deadlines, the upstream and the end of the process dealt with?
 
+mod audit;
 mod bodies;
 mod budget;
 mod callers;

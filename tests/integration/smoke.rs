@@ -19,7 +19,7 @@ fn a_request_is_forwarded_answered_and_recorded() {
     assert_eq!(received[0].body, spliced.as_bytes());
     assert_eq!(gateway.operators("/readyz").text(), "ready\n");
     assert_eq!(gateway.stop().code(), Some(0));
-    assert_eq!(gateway.audit_lines().len(), 1);
+    assert_eq!(gateway.outcomes().len(), 1);
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use dcams_gateway::arrival::{Arrival, Peer};
+use dcams_gateway::audit::Output;
 use dcams_gateway::config::{self, Source};
 use dcams_gateway::gateway::Gateway;
 use dcams_gateway::stages::{Reply, key_hash};
@@ -21,7 +22,8 @@ const CONFIGURATION: &str = include_str!("gateway.toml");
 
 pub struct Fixture {
     pub gateway: Gateway,
-    folder: tempfile::TempDir,
+    audit: PathBuf,
+    _folder: tempfile::TempDir,
 }
 
 /// What came back, whole.
@@ -31,8 +33,14 @@ pub struct Answered {
 }
 
 impl Fixture {
-    /// The gateway of `gateway.toml` with other values for some dotted keys.
+    /// The gateway of `gateway.toml` with other values for some dotted keys. Its records go to a file.
     pub fn new(overrides: &[(&str, &str)]) -> Self {
+        let to_file = |path: &Path| Output::Stream(fs::File::create(path).unwrap());
+        Self::recording_to(to_file, overrides)
+    }
+
+    /// As [`Self::new`], with another output: it is given the path of the file that [`Self::lines`] reads.
+    pub fn recording_to(output: impl FnOnce(&Path) -> Output, overrides: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         private(&folder.path().join("user"), "api-user");
         private(&folder.path().join("pass"), "the password of DCAMS");
@@ -45,14 +53,21 @@ impl Fixture {
         let source = Source { path, overrides, ..Source::default() };
         let (loaded, secrets) =
             config::load_with_secrets(&source).unwrap_or_else(|faults| panic!("{}", faults.render(false)));
-        Self { gateway: Gateway::new(loaded.config, &secrets).unwrap(), folder }
+        let audit = folder.path().join("audit.jsonl");
+        let gateway = Gateway::recording_to(output(&audit), loaded.config, &secrets).unwrap();
+        Self { gateway, audit, _folder: folder }
     }
 
     /// Every audit line so far; nothing is recorded after that.
     pub fn lines(&self) -> Vec<Value> {
-        assert_eq!(self.gateway.writer.finish(), 0, "every line was written");
-        let text = fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
+        assert_eq!(self.gateway.writer.finish(0), 0, "every line was written");
+        let text = fs::read_to_string(&self.audit).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The outcomes among them.
+    pub fn outcomes(&self) -> Vec<Value> {
+        self.lines().into_iter().filter(|line| line["kind"] == "outcome").collect()
     }
 }
 

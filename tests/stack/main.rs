@@ -9,8 +9,11 @@
     clippy::print_stdout
 )]
 
+mod audit_kinds;
 mod audit_lines;
 mod documented;
 mod fixture;
+mod intents;
 mod order;
 mod panics;
+mod reference;

@@ -54,7 +54,7 @@ async fn a_panic_at_the_end_of_the_stack_is_a_500_with_one_record_and_frees_what
     assert_eq!(panicked.refusal(), (500, "internal".to_owned()));
     assert_eq!(next.refusal(), (404, "not_found".to_owned()), "the next request reaches the end");
     let metrics = fixture.gateway.metrics.render();
-    let lines = fixture.lines();
+    let lines = fixture.outcomes();
     assert_eq!(ends(&lines), [("refused", "internal", 500), ("refused", "not_found", 404)]);
     is_not_told([panicked.all(), serde_json::to_string(&lines).unwrap(), metrics, events.text()]);
     assert!(events.text().contains("a request panicked"), "events are recorded");
@@ -75,7 +75,7 @@ async fn a_panic_while_the_stack_is_called_is_a_500_with_one_record() {
     let panicked = read(response).await;
 
     assert_eq!(panicked.refusal(), (500, "internal".to_owned()));
-    let lines = fixture.lines();
+    let lines = fixture.outcomes();
     assert_eq!(ends(&lines), [("refused", "internal", 500)]);
     is_not_told([panicked.all(), serde_json::to_string(&lines).unwrap(), events.text()]);
 }

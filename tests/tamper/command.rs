@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::edits::{self, Attacker, KINDS};
+use crate::experiment::from_environment;
 use crate::log::{Author, CHAIN_KEY, Folder, signing_key};
 use crate::random::Random;
 
@@ -190,7 +191,7 @@ fn second(case: &Case, keyed: bool) -> Option<bool> {
 
 #[test]
 fn a_verifier_that_was_written_from_the_documentation_agrees() {
-    let tries: u64 = std::env::var("TAMPER_SECOND").map_or(16, |value| value.parse().unwrap());
+    let tries = from_environment("TAMPER_SECOND", 16);
     let (mut clean, mut bad) = (0, 0);
     for seed in 0..tries {
         let mut author = Author::begin(seed);

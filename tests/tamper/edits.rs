@@ -112,7 +112,11 @@ pub struct Attacker<'a> {
 
 impl<'a> Attacker<'a> {
     pub fn of(author: &Author, snapshots: &'a [Folder]) -> Self {
-        Self { key: author.chain.key().raw().try_into().unwrap(), signing: signing_key(), snapshots }
+        Self::with(author.chain.key().raw().try_into().unwrap(), snapshots)
+    }
+
+    pub fn with(key: [u8; 32], snapshots: &'a [Folder]) -> Self {
+        Self { key, signing: signing_key(), snapshots }
     }
 }
 

@@ -9,7 +9,8 @@ use crate::edits::{self, Attacker, KINDS};
 use crate::log::{Author, Folder, evidence, is_checkpoint};
 use crate::random::Random;
 
-fn from_environment(name: &str, default: u64) -> u64 {
+/// How many of something.
+pub fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
@@ -92,11 +93,9 @@ fn every_edit_is_found_given_the_last_checkpoint() {
         // A new log for each 25 edits.
         let (mut author, snapshots) = history(at / 25, 90);
         let mut random = Random::new(at);
-        // Half of the logs go on after the last checkpoint.
-        if at / 25 % 2 == 0 {
-            author.checkpoint();
-        } else {
-            author.checkpoint();
+        author.checkpoint();
+        // Half of the logs go on after it.
+        if (at / 25).is_multiple_of(2) {
             author.request();
             author.intent();
         }
@@ -151,4 +150,34 @@ fn names_first(before: &Folder, after: &Folder, report: &Report) -> bool {
         report.findings
     );
     at == truth
+}
+
+/// `TAMPER_MIB` says how large the log is; with `TAMPER_FOLDER` it is left there, to be tried with the command.
+#[test]
+fn a_log_of_any_size_is_verified() {
+    let size = from_environment("TAMPER_MIB", 2) << 20;
+    let mut author = Author::begin(1);
+    let mut written = 0;
+    while written < size {
+        let before = author.present().bytes.len();
+        (0..1000).for_each(|_| author.request());
+        author.checkpoint();
+        let grown = author.present().bytes.len();
+        written += (grown - before) as u64;
+        if grown > 64 << 20 {
+            author.rotate();
+        }
+    }
+    author.stop();
+    for keyed in [false, true] {
+        let begun = std::time::Instant::now();
+        let report = author.folder.verify(evidence(keyed, &[]));
+        assert!(report.clean);
+        let elapsed_us = begun.elapsed().as_micros().max(1);
+        let rate = u128::from(report.bytes) / elapsed_us;
+        println!("{} lines, {} bytes, chain key {keyed}: {rate} MB/s", report.lines, report.bytes);
+    }
+    if let Some(folder) = std::env::var_os("TAMPER_FOLDER") {
+        author.folder.write(folder.as_ref());
+    }
 }

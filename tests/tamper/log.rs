@@ -72,7 +72,7 @@ impl Folder {
     pub fn verify(&self, evidence: Evidence) -> Report {
         let mut files: Vec<&File> = self.0.iter().collect();
         files.sort_by_key(|file| file.name);
-        let mut verifier = Verifier::new(evidence);
+        let mut verifier = Verifier::new(&evidence);
         for file in files {
             verifier.segment(file.name, Lines::new(&file.bytes[..], 0), &mut |_| {}).unwrap();
         }

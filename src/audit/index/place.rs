@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::super::encode::hex;
+use super::super::object::hex;
 use super::fault::{IndexFault, Notice};
 use crate::digest::sha256;
 

@@ -315,7 +315,8 @@ impl fmt::Display for Wrong {
             ),
             Self::GivenMissing { seq } => write!(
                 out,
-                "the line with seq {seq}, of which a checkpoint was taken off the machine, is not in the log"
+                "the line with seq {seq}, of which a checkpoint was taken off the machine, is not in the log: where retention \
+                 removed it, give a later one"
             ),
         }
     }

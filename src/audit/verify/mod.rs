@@ -39,6 +39,9 @@ pub use report::{Key, Proven, Report};
 /// How often progress is told, bytes.
 const TOLD_BYTES: u64 = 1 << 20;
 
+/// How often a folder is read anew whose segments vanish meanwhile.
+const ATTEMPTS: usize = 5;
+
 /// What a log is judged by.
 pub struct Evidence {
     /// The keys that may have signed its checkpoints.
@@ -54,9 +57,25 @@ pub struct Evidence {
 /// # Errors
 ///
 /// The folder or a segment cannot be read.
-pub fn verify(folder: &Path, evidence: Evidence, progress: &mut dyn FnMut(u64, u64)) -> io::Result<Report> {
+pub fn verify(folder: &Path, evidence: &Evidence, progress: &mut dyn FnMut(u64, u64)) -> io::Result<Report> {
+    for _ in 1..ATTEMPTS {
+        let (report, vanished) = attempt(folder, evidence, progress)?;
+        if !vanished {
+            return Ok(report);
+        }
+    }
+    attempt(folder, evidence, progress).map(|(report, _)| report)
+}
+
+/// Whether a segment vanished meanwhile stands beside the verdict: retention may have removed it, and recorded that in
+/// a segment that had not been listed.
+fn attempt(
+    folder: &Path,
+    evidence: &Evidence,
+    progress: &mut dyn FnMut(u64, u64),
+) -> io::Result<(Report, bool)> {
     let segments = Segments::open(folder)?;
-    let (mut verifier, mut done) = (Verifier::new(evidence), 0);
+    let (mut verifier, mut done, mut vanished) = (Verifier::new(evidence), 0, false);
     for segment in &*segments {
         match segment.lines() {
             Ok(lines) => verifier.segment(segment.first_seq, lines, &mut |bytes| {
@@ -64,13 +83,12 @@ pub fn verify(folder: &Path, evidence: Evidence, progress: &mut dyn FnMut(u64, u
                 progress(done, segments.bytes());
             })?,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => verifier.no_file(segment.first_seq),
-            // Retention removed it meanwhile, and its record says so.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => vanished = true,
             Err(error) => return Err(error),
         }
     }
     verifier.passed_over(segments.lookalikes());
-    Ok(verifier.end())
+    Ok((verifier.end(), vanished))
 }
 
 /// Judges a log while it is read.
@@ -111,11 +129,12 @@ enum Unended {
 impl Verifier {
     /// Judges by `evidence`.
     #[must_use]
-    pub fn new(evidence: Evidence) -> Self {
+    pub fn new(evidence: &Evidence) -> Self {
         let Evidence { keys, chain_key, checkpoints } = evidence;
+        let chain_key = chain_key.as_ref().map(|key| Secret::new(key.expose().to_vec()));
         Self {
-            given: Given::read(&checkpoints, &keys),
-            keys,
+            given: Given::read(checkpoints, keys),
+            keys: keys.clone(),
             chain: None,
             sequence: Sequence::new(),
             macs: Macs::new(chain_key),

@@ -124,7 +124,7 @@ impl Notes {
             note(
                 "open",
                 format!(
-                    "{} intents have no outcome yet{from}: the gateway runs, or was killed; its next start closes them as unknown",
+                    "intents without an outcome: {}{from}: the gateway runs, or was killed; its next start closes them as unknown",
                     left.open
                 ),
             );
@@ -133,7 +133,7 @@ impl Notes {
             note(
                 "no_intent",
                 format!(
-                    "{} requests were sent and have no intent in this log: intents of best_effort services may be given up",
+                    "requests that were sent and have no intent in this log: {} (intents of best_effort services may be given up)",
                     left.sent_without_intent
                 ),
             );

@@ -13,8 +13,8 @@ Examples:
   dcams-gateway audit checkpoint /var/lib/dcams-gateway/audit
   ssh gateway dcams-gateway audit checkpoint /var/lib/dcams-gateway/audit >> checkpoints.jsonl
 
-It prints the last checkpoint, one line. Keep it where nobody who can change the log can change it too:
-`audit verify --checkpoint` then finds any change before it. It is printed as it stands, without being judged.";
+It prints the last checkpoint, one line, as it stands and without judging it. Keep it where nobody
+who can change the log can change it too: `audit verify --checkpoint` then finds any change before it.";
 
 #[derive(Args)]
 pub(super) struct Checkpoint {

@@ -18,9 +18,10 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   dcams-gateway audit keygen /etc/dcams-gateway/audit-keys
 
-It makes signing.pem (the gateway's), public.pem (the verifier's) and chain.key (the gateway's until its first
-start, the verifier's always). Take a copy of chain.key to the verifier, start the gateway once, then remove
-chain.key from its host: a gateway does not need it to go on with a log. Nothing is ever overwritten.";
+It makes signing.pem (the gateway's), public.pem (the verifier's) and chain.key (the verifier's; the
+gateway's until its first start). Copy chain.key to where logs are verified, start the gateway once,
+then remove chain.key from its host: a gateway does not need it to go on with a log. Nothing is ever
+overwritten.";
 
 const SIGNING: &str = "signing.pem";
 const PUBLIC: &str = "public.pem";

@@ -16,17 +16,17 @@ use crate::secret::Secret;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   dcams-gateway audit verify /var/lib/dcams-gateway/audit --public-key public.pem
-  dcams-gateway audit verify copy/ --public-key public.pem --chain-key chain.key --checkpoint checkpoints.jsonl
-  ssh gateway dcams-gateway audit checkpoint /var/lib/dcams-gateway/audit >> checkpoints.jsonl     each hour
-  dcams-gateway audit verify copy/ --public-key public.pem --checkpoint - -o json < checkpoints.jsonl
+  dcams-gateway audit verify copy/ --public-key public.pem --chain-key chain.key
+  dcams-gateway audit verify copy/ --public-key public.pem --checkpoint checkpoints.jsonl
+  dcams-gateway audit verify copy/ --public-key public.pem --checkpoint - -o json < kept.jsonl
 
-It needs no gateway, no configuration and no network. It exits with 0 where nothing is wrong, and with 1 where
-something is: the first bad record is named first, by segment, line, byte and seq.
+It needs no gateway, no configuration and no network. Exit code 0: nothing is wrong. 1: something
+is, and the first bad record is named first, by segment, line, byte and seq.
 
-What proves what: signatures show that whoever holds the signing key wrote the bytes up to the last checkpoint;
-the chain key shows each single line, up to the last one; a checkpoint that was kept off the machine shows that
-not even somebody with all of its keys changed or removed anything before it. Lines cut off after the last
-checkpoint that was kept elsewhere cannot be seen.";
+The public key shows that the holder of the signing key wrote every byte up to the last checkpoint.
+The chain key shows each single line, up to the last. A checkpoint that was kept off the machine
+(`audit checkpoint`) shows that nothing before it was changed or removed since, whoever holds the
+host and its keys. Lines cut off after the last checkpoint kept elsewhere cannot be seen.";
 
 /// Checkpoints of more than a few years' minutes.
 const MOST_CHECKPOINT_BYTES: u64 = 256 << 20;
@@ -68,7 +68,7 @@ pub(super) fn run(command: &Verify) -> Exit {
         Err(exit) => return exit,
     };
     let mut progress = Progress::new();
-    let report = match verify(&command.folder, evidence, &mut |done, all| progress.show(done, all)) {
+    let report = match verify(&command.folder, &evidence, &mut |done, all| progress.show(done, all)) {
         Ok(report) => report,
         Err(error) => return failed("cannot read", &command.folder, &error),
     };

@@ -59,32 +59,25 @@ fn is_likely_path(written: &Path, base: &Path) -> bool {
         || folder.is_some_and(|folder| base.join(folder).is_dir())
 }
 
-/// Reports `path` at `spot` unless it can be appended to, or a file can be made there. Makes none: it would
-/// belong to whoever checks.
-pub(super) fn expect_appendable(path: &Path, spot: &Spot, findings: &mut Findings) {
-    let folder = match path.parent() {
-        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
-        Some(folder) => folder,
+/// Reports `path` at `spot` unless it is a folder that can be written to, or one can be made there. Makes none: it
+/// would belong to whoever checks.
+pub(super) fn expect_writable_folder(path: &Path, spot: &Spot, findings: &mut Findings) {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
         None => path,
     };
-    if path.is_dir() {
-        findings.error_at(spot, &format!("{} is a folder", path.display()), "name a file");
+    let folder = if path.exists() { path } else { parent };
+    if !folder.is_dir() && folder == path {
+        findings.error_at(spot, &format!("{} is not a folder", path.display()), "name a folder");
     } else if !folder.is_dir() {
         let problem = format!("the folder {} does not exist", folder.display());
         findings.error_at(spot, &problem, "create it, or correct the path");
-    } else if let Err(problem) = appendable(path, folder) {
+    } else if let Err(error) = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        let error = std::io::Error::from(error);
+        let problem = format!("{} cannot be written to: {error}", folder.display());
         findings.error_at(spot, &problem, "let the gateway's own user write there, or correct the path");
     }
-}
-
-fn appendable(path: &Path, folder: &Path) -> Result<(), String> {
-    let wanted = match path.exists() {
-        true => (path, Access::WRITE_OK),
-        false => (folder, Access::WRITE_OK | Access::EXEC_OK),
-    };
-    rustix::fs::access(wanted.0, wanted.1).map_err(|error| {
-        format!("{} cannot be written to: {}", wanted.0.display(), std::io::Error::from(error))
-    })
 }
 
 fn unreadable(error: &std::io::Error) -> String {

@@ -3,6 +3,7 @@
 //! Where something is missing because it was reported already, the checks that need it are passed over,
 //! so that no fault causes a second report.
 
+mod audit;
 mod callers;
 mod endpoints;
 mod files;
@@ -16,9 +17,7 @@ use std::path::Path;
 use super::canonical::Canonical;
 use super::collections::Named;
 use super::findings::Findings;
-use super::model::{
-    Audit, AuditOutput, Config, Credential, HttpVersion, Log, Rate, Roots, SecretRef, Upstream,
-};
+use super::model::{Config, Credential, HttpVersion, Log, Rate, Roots, SecretRef, Upstream};
 use super::reader::{At, Field, Written, listed, nearest};
 use super::secrets::{Role, SecretUse, SecretUses};
 use super::units::Count;
@@ -33,13 +32,13 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
     let data = listeners::data(root, base, findings);
     let ops = listeners::ops(root);
     let upstream = upstream(root, base, findings);
-    let audit = audit(root, base, findings);
+    let audit = audit::audit(root, base, findings);
     let endpoints = endpoints::endpoints(root, findings);
     let services = services::services(root, base, findings);
     let callers = callers::callers(root, findings);
     let credentials = credentials(root, base);
     let log = log(root, findings);
-    together::judge(root, base, services.as_deref(), findings);
+    together::judge(root, services.as_deref(), findings);
     conceal_unlikely_references(root, base, findings);
     let services = services?;
     if too_many {
@@ -66,8 +65,7 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
     })
 }
 
-/// Every place that refers to a secret, as far as it could be read: the key of the fingerprints, then user
-/// and password of each credential.
+/// Every place that refers to a secret that is read, as far as it could be understood.
 pub(super) fn secret_uses(root: &Root, base: &Path, findings: &Findings) -> Vec<SecretUse> {
     let used = |(role, at): (Role, &At<SecretRef>)| SecretUse {
         role,
@@ -76,16 +74,24 @@ pub(super) fn secret_uses(root: &Root, base: &Path, findings: &Findings) -> Vec<
         reference: located(&at.value, base),
         quotable: files::is_likely_reference(&at.value, base),
     };
-    secret_references(root).map(used).collect()
+    secret_references(root).filter(|(role, _)| audit::is_read(root, base, *role)).map(used).collect()
 }
 
+/// The keys of the audit, then user and password of each credential.
 fn secret_references(root: &Root) -> impl Iterator<Item = (Role, &At<SecretRef>)> {
-    let key = root.audit.value().and_then(|audit| audit.fingerprint_key.at());
+    let keys = root.audit.value().into_iter().flat_map(|audit| {
+        [
+            (Role::FingerprintKey, audit.fingerprint_key.at()),
+            (Role::SigningKey, audit.signing_key.at()),
+            (Role::ChainKey, audit.chain_key.at()),
+        ]
+    });
+    let keys = keys.filter_map(|(role, at)| Some((role, at?)));
     let pairs = entries(&root.credentials).flat_map(|(_, credential)| {
         let user = credential.value.user.at().map(|at| (Role::User, at));
         user.into_iter().chain(credential.value.pass.at().map(|at| (Role::Pass, at)))
     });
-    key.map(|at| (Role::FingerprintKey, at)).into_iter().chain(pairs)
+    keys.chain(pairs)
 }
 
 /// Keeps out of every report what may be a secret in the place of its name.
@@ -141,24 +147,6 @@ fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstrea
     })
 }
 
-fn audit(root: &Root, base: &Path, findings: &mut Findings) -> Option<Audit> {
-    let written = root.audit.value()?;
-    let output = written.output.at().map(|at| match &at.value {
-        AuditOutput::File(path) => {
-            let path = base.join(path);
-            files::expect_appendable(&path, &at.spot, findings);
-            AuditOutput::File(path)
-        }
-        AuditOutput::Stdout => AuditOutput::Stdout,
-    });
-    Some(Audit {
-        output: output?,
-        fingerprint_key: located(written.fingerprint_key.value()?, base),
-        fingerprint_key_id: written.fingerprint_key_id.value()?.0.as_str().into(),
-        stranger_rate: rate(written.stranger_rate.value()?)?,
-    })
-}
-
 fn log(root: &Root, findings: &mut Findings) -> Option<Log> {
     let written = root.log.value()?;
     if let Some(filter) = written.filter.at().filter(|filter| filter.value.names_others()) {
@@ -195,6 +183,12 @@ fn host_name(nodename: &str) -> Box<str> {
     let usable = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
     let name: String = nodename.chars().take(64).map(usable).collect();
     if name.is_empty() { "gateway".into() } else { name.into() }
+}
+
+/// Links are followed where there is something at their end.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let target = |path: &Path| std::fs::canonicalize(path).ok();
+    one == other || target(one).is_some_and(|one| target(other) == Some(one))
 }
 
 fn located(reference: &SecretRef, base: &Path) -> SecretRef {

@@ -49,6 +49,7 @@ fn service(
         schema: schema?,
         effect: *at.value.effect.value()?,
         body_limit_bytes: at.value.body_limit.value()?.0,
+        audit: *at.value.audit.value()?,
     })
 }
 

@@ -1,17 +1,14 @@
 //! Which keys, each right by itself, contradict one another?
 
-use std::path::{Path, PathBuf};
-
 use super::{entries, listeners};
 use crate::config::findings::Findings;
-use crate::config::model::{AuditOutput, Listen, Roots, SecretRef, Service};
-use crate::config::reader::{At, Field};
+use crate::config::model::{Listen, Service};
+use crate::config::reader::Field;
 use crate::config::tree::Place;
 use crate::config::written::{self, Root};
 
-pub(super) fn judge(root: &Root, base: &Path, services: Option<&[Service]>, findings: &mut Findings) {
+pub(super) fn judge(root: &Root, services: Option<&[Service]>, findings: &mut Findings) {
     judge_ops_address(root, findings);
-    judge_audit_file(root, base, findings);
     judge_answers(root, findings);
     judge_bodies(root, findings);
     judge_deadlines(root, findings);
@@ -34,47 +31,6 @@ fn judge_ops_address(root: &Root, findings: &mut Findings) {
             findings.error_at(&at.spot, "is the address of ops.listen too", remedy);
         }
     }
-}
-
-/// Audit lines would be appended to a file that something else is read from.
-fn judge_audit_file(root: &Root, base: &Path, findings: &mut Findings) {
-    let Some(at) = root.audit.value().and_then(|audit| audit.output.at()) else { return };
-    let AuditOutput::File(written) = &at.value else { return };
-    let audit = base.join(written);
-    for (key, path) in read_files(root, base, findings) {
-        if same_file(&audit, &path) {
-            findings.error_at(&at.spot, &format!("is the file of {key} too"), "name a file of its own");
-        }
-    }
-    let schemas = root.schemas_dir.value().map(|folder| base.join(&folder.0));
-    let among = schemas.zip(audit.parent()).is_some_and(|(schemas, folder)| same_file(&schemas, folder));
-    if among && audit.extension().is_some_and(|extension| extension == "json") {
-        findings.error_at(&at.spot, "would be read as a schema", "name a file in another folder");
-    }
-}
-
-/// What is read, and by which key: never a file's contents.
-fn read_files(root: &Root, base: &Path, findings: &Findings) -> Vec<(String, PathBuf)> {
-    let mut files = vec![("this configuration".to_owned(), PathBuf::from(findings.file_name()))];
-    for (_, at) in super::secret_references(root) {
-        if let SecretRef::File(path) = &at.value {
-            files.push((at.spot.key.to_string(), base.join(path)));
-        }
-    }
-    if let Some(tls) = root.data.value().and_then(|data| data.tls.value()) {
-        let paths = [tls.cert.at(), tls.key.at()].into_iter().flatten();
-        files.extend(paths.map(|at| (at.spot.key.to_string(), base.join(&at.value.0))));
-    }
-    if let Some(At { value: Roots::File(path), spot }) = root.upstream.value().and_then(|up| up.roots.at()) {
-        files.push((spot.key.to_string(), base.join(path)));
-    }
-    files
-}
-
-/// Links are followed where there is something at their end.
-fn same_file(one: &Path, other: &Path) -> bool {
-    let target = |path: &Path| std::fs::canonicalize(path).ok();
-    one == other || target(one).is_some_and(|one| target(other) == Some(one))
 }
 
 fn judge_answers(root: &Root, findings: &mut Findings) {

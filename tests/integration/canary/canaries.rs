@@ -45,6 +45,23 @@ pub fn fingerprint_key() -> String {
     format!("{}{}", core("fingerprint key"), core("fingerprint key, second half"))
 }
 
+/// What the chain begins with.
+pub fn chain_key() -> String {
+    format!("{}{}", core("chain key"), core("chain key, second half"))
+}
+
+/// An Ed25519 key (RFC 8410, section 7): a head that all have, and 32 bytes, here letters.
+pub fn signing_key() -> String {
+    let head =
+        [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    let der = [&head[..], signing_seed().as_bytes()].concat();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
+}
+
+fn signing_seed() -> String {
+    format!("{}seed", core("signing key"))
+}
+
 /// The bearer key of `caller`.
 pub fn key(caller: &str) -> String {
     format!("dgw_{}", core(&format!("key of {caller}")).repeat(2))
@@ -111,8 +128,13 @@ pub fn image(side: &str) -> String {
 
 /// What must stand nowhere but in the upstream's connection: credentials and keys.
 pub fn secrets(callers: &[&str]) -> Vec<Canary> {
-    let mut all =
-        vec![named("user", user()), named("pass", pass()), named("fingerprint key", fingerprint_key())];
+    let mut all = vec![
+        named("user", user()),
+        named("pass", pass()),
+        named("fingerprint key", fingerprint_key()),
+        named("chain key", chain_key()),
+        named("signing key", signing_seed()),
+    ];
     all.extend(callers.iter().map(|caller| named(&format!("key of {caller}"), key(caller))));
     all
 }

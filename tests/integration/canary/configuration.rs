@@ -22,13 +22,17 @@ pub struct Wanted<'a> {
     pub more: &'a str,
 }
 
+/// A TOML value, and the keys that it needs.
+pub const FOLDER: &str = "{ folder = \"audit\" }\nsigning_key = { file = \"signing-key\" }\n\
+                          chain_key = { file = \"chain-key\" }";
+
 impl Default for Wanted<'_> {
     fn default() -> Self {
         Self {
             url: "http://127.0.0.1:1/",
             http: "1.1",
             log_format: "json",
-            audit: "{ file = \"audit.jsonl\" }",
+            audit: FOLDER,
             data: "",
             secrets: "file",
             more: "",

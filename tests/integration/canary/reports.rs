@@ -33,6 +33,8 @@ fn a_secret_in_a_wrong_place_of_the_file_is_not_shown() {
     let good = configuration(&Wanted::default());
     let c = pasted();
     let (user, pass) = ("user = { file = \"user\" }", "pass = { file = \"pass\" }");
+    let (signing, chain) =
+        ("signing_key = { file = \"signing-key\" }", "chain_key = { file = \"chain-key\" }");
     let (key, keys) = ("fingerprint_key = { file = \"fingerprint-key\" }", "keys = [{ sha256 = \"");
     let replaced = [
         (pass, format!("pass = \"{c}\"")),
@@ -53,6 +55,9 @@ fn a_secret_in_a_wrong_place_of_the_file_is_not_shown() {
         (user, format!("user = 1 # {c}")),
         (key, format!("fingerprint_key = \"{c}\"")),
         (key, format!("fingerprint_key = {{ key = \"{c}\" }}")),
+        (signing, format!("signing_key = \"{c}\"")),
+        (signing, format!("signing_key = '''-----BEGIN PRIVATE KEY-----\n{c}\n'''")),
+        (chain, format!("chain_key = \"{c}\"")),
         (keys, format!("keys = [\"{c}\", {{ sha256 = \"")),
         (keys, format!("keys = [{{ key = \"{c}\" }}, {{ sha256 = \"")),
         (keys, format!("keys = [{{ sha256 = \"{c}\" }}, {{ sha256 = \"")),
@@ -78,6 +83,8 @@ fn a_secret_in_an_override_is_not_shown() {
         "CREDENTIALS__PRODUCTION__PASS",
         "CREDENTIALS__PRODUCTION__PASSWORD",
         "AUDIT__FINGERPRINT_KEY",
+        "AUDIT__SIGNING_KEY",
+        "AUDIT__CHAIN_KEY",
         "LOG__FORMAT",
         "DATA__WORKERS",
     ] {
@@ -105,11 +112,15 @@ fn a_secret_in_an_override_is_not_shown() {
 fn a_secret_file_that_is_unfit_is_not_shown() {
     let good = configuration(&Wanted::default());
     let c = pasted();
-    let unfit: [(&str, &str, Vec<u8>); 5] = [
+    let unfit: [(&str, &str, Vec<u8>); 9] = [
         ("no UTF-8", "pass", [c.as_bytes(), b"\xff"].concat()),
         ("too long", "pass", c.repeat(200).into_bytes()),
         ("a short key", "fingerprint-key", c.clone().into_bytes()),
         ("a key that is the password", "fingerprint-key", canaries::pass().into_bytes()),
+        ("a short chain key", "chain-key", c.clone().into_bytes()),
+        ("a chain key that is the password", "chain-key", canaries::pass().into_bytes()),
+        ("a signing key that is none", "signing-key", c.clone().into_bytes()),
+        ("a broken signing key", "signing-key", canaries::signing_key().replacen("MC4C", &c, 1).into_bytes()),
         ("an empty file", "user", Vec::new()),
     ];
     for (title, file, bytes) in unfit {
@@ -131,7 +142,7 @@ fn a_start_that_fails_shows_no_secret() {
     let good = configuration(&Wanted::default());
     let cases = [
         ("a taken address", good.replacen("127.0.0.1:0", &address.to_string(), 1)),
-        ("no audit", good.replace("audit.jsonl", "nowhere/audit.jsonl")),
+        ("no audit", good.replace("folder = \"audit\"", "folder = \"nowhere/audit\"")),
         ("no filter", good.replace("filter = \"trace\"", "filter = \"a=b=c\"")),
         ("no certificates", good.replace("roots = \"webpki\"", "roots = { file = \"pasted\" }")),
         (

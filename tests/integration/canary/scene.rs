@@ -22,6 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Stage {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    full_stdout: bool,
 }
 
 /// A gateway that runs on a [`Stage`].
@@ -62,15 +63,24 @@ pub struct Caught {
 impl Stage {
     /// With the secrets of [`canaries`] in private files.
     pub fn new(configuration: &str) -> Self {
-        let stage = Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let stage = Self { folder, variables: Vec::new(), full_stdout: false };
         for folder in ["run", "caught"] {
             fs::create_dir(stage.path(folder)).unwrap();
         }
         stage.file("user", canaries::user().as_bytes());
         stage.file("pass", canaries::pass().as_bytes());
         stage.file("fingerprint-key", canaries::fingerprint_key().as_bytes());
+        stage.file("signing-key", canaries::signing_key().as_bytes());
+        stage.file("chain-key", canaries::chain_key().as_bytes());
         stage.file("gateway.toml", configuration.as_bytes());
         stage
+    }
+
+    /// Nothing can be written to standard output.
+    pub fn full_stdout(mut self) -> Self {
+        self.full_stdout = true;
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -98,7 +108,8 @@ impl Stage {
             .env_clear()
             .envs(self.variables.iter().cloned())
             .current_dir(self.path("run"));
-        command.stdout(File::create(self.path("caught/stdout")).unwrap());
+        let stdout = if self.full_stdout { "/dev/full".into() } else { self.path("caught/stdout") };
+        command.stdout(File::create(stdout).unwrap());
         command.stderr(File::create(self.path("caught/stderr")).unwrap());
         command
     }
@@ -205,7 +216,9 @@ impl Scene {
     /// Ends the gateway and hands over all that it said.
     pub fn end(mut self) -> Caught {
         let mut channels = Vec::new();
-        for target in ["/metrics", "/readyz?verbose", "/livez", "/version", "/nothing-here"] {
+        for target in
+            ["/metrics", "/readyz?verbose", "/audit/checkpoint", "/livez", "/version", "/nothing-here"]
+        {
             channels.push((target.to_owned(), self.operators(target)));
         }
         for name in ["cmdline", "environ"] {
@@ -253,13 +266,16 @@ impl Answer {
 /// The files that the gateway made, the audit's among them.
 fn left_behind(stage: &Stage) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
-    for folder in ["", "run"] {
-        for entry in fs::read_dir(stage.path(folder)).unwrap().map(Result::unwrap) {
+    for folder in ["", "run", "audit"] {
+        let entries = fs::read_dir(stage.path(folder)).into_iter().flatten();
+        for entry in entries.map(Result::unwrap) {
             let name = entry.file_name().to_string_lossy().into_owned();
             let ours = [
                 "user",
                 "pass",
                 "fingerprint-key",
+                "signing-key",
+                "chain-key",
                 "gateway.toml",
                 "ca.pem",
                 "tls.crt",

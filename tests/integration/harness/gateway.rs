@@ -1,5 +1,6 @@
 //! How is a running gateway spoken to, read and ended?
 
+use std::fs::{self, File};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,10 +27,18 @@ pub struct Gateway {
 
 impl Gateway {
     /// Runs `command` and waits until it says on stderr where it serves (JSON, level info).
-    pub(super) fn start(mut command: Command, folder: TempDir, tls_ca: Option<String>, ops: bool) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    /// Standard output is captured where it is not a file.
+    pub(super) fn start(
+        mut command: Command,
+        stdout: Option<File>,
+        folder: TempDir,
+        tls_ca: Option<String>,
+        ops: bool,
+    ) -> Self {
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command.stdout(stdout.map_or_else(Stdio::piped, Stdio::from));
         let mut child = command.spawn().unwrap();
-        let stdout = Captured::from(child.stdout.take().unwrap());
+        let stdout = Captured::from_some(child.stdout.take());
         let stderr = Captured::from(child.stderr.take().unwrap());
         let mut gateway = Self { child, data: None, ops: None, stdout, stderr, folder, tls_ca };
         wait_for("the gateway to serve", || {
@@ -124,32 +133,35 @@ impl Gateway {
         lines(&self.stderr.text()).filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// The audit lines so far: on standard output, or in `audit.jsonl` in the folder if it is there.
-    /// A whole line that is no JSON fails the test.
-    pub fn audit_lines(&self) -> Vec<Value> {
-        let file = std::fs::read_to_string(self.folder().join("audit.jsonl"));
-        let text = file.unwrap_or_else(|_| self.stdout.text());
+    /// Every line of the audit so far: in the segments of the folder `audit` if it is there, else on standard
+    /// output. A whole line that is no JSON fails the test.
+    pub fn audit(&self) -> Vec<Value> {
+        let folder = self.folder().join("audit");
+        let text = if folder.exists() { segments(&folder) } else { self.stdout.text() };
         lines(&text)
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
             .collect()
     }
 
-    /// Waits for the audit line of the request with this id.
-    pub fn record(&self, id: &str) -> Value {
-        wait_for("the audit line of a request", || {
-            self.audit_lines().into_iter().find(|line| line["id"] == id)
-        })
+    /// The outcomes in the audit so far: one line a request.
+    pub fn outcomes(&self) -> Vec<Value> {
+        self.audit().into_iter().filter(|line| line["kind"] == "outcome").collect()
     }
 
-    /// Waits for the audit line of the request that was answered so: by the `instance` of a problem, else
+    /// Waits for the outcome of the request with this id.
+    pub fn record(&self, id: &str) -> Value {
+        wait_for("the audit line of a request", || self.outcomes().into_iter().find(|line| line["id"] == id))
+    }
+
+    /// Waits for the outcome of the request that was answered so: by the `instance` of a problem, else
     /// by `X-Request-Id`, which must then be the gateway's own.
     pub fn record_of(&self, answer: &Answer) -> Value {
         self.record(&answer.id())
     }
 
-    /// Waits until there are so many audit lines, and gives them all.
-    pub fn wait_for_audit_lines(&self, count: usize) -> Vec<Value> {
-        wait_for("audit lines", || Some(self.audit_lines()).filter(|lines| lines.len() >= count))
+    /// Waits until there are so many outcomes, and gives them all.
+    pub fn wait_for_outcomes(&self, count: usize) -> Vec<Value> {
+        wait_for("outcomes", || Some(self.outcomes()).filter(|lines| lines.len() >= count))
     }
 
     /// Sends SIGTERM and returns at once.
@@ -191,6 +203,16 @@ impl Drop for Gateway {
     }
 }
 
+/// All segments of an audit folder, one after the other.
+fn segments(folder: &Path) -> String {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        names.filter(|path| path.extension().is_some_and(|kind| kind == "jsonl")).collect();
+    paths.sort();
+    // One that is removed meanwhile, as too old, is no part of it any more.
+    paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect()
+}
+
 /// The whole lines of `text`: the last one is still being written.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
@@ -203,6 +225,10 @@ struct Captured {
 }
 
 impl Captured {
+    fn from_some(stream: Option<impl Read + Send + 'static>) -> Self {
+        stream.map_or_else(|| Self { bytes: Arc::default(), reader: None }, Self::from)
+    }
+
     fn from(mut stream: impl Read + Send + 'static) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&bytes);

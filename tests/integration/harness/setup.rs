@@ -14,16 +14,22 @@ use super::{BATCH, Gateway, KYC_API, OPS_PORTAL, Upstream};
 
 /// A folder with a configuration, its secrets and its certificates, and the command line to be.
 ///
-/// The defaults: one plain listener and operators on free ports of 127.0.0.1, records on stdout, the four
-/// services, three callers with generous limits, `log.filter = "info"`.
+/// The defaults: one plain listener and operators on free ports of 127.0.0.1, records in the folder `audit`, the
+/// four services, three callers with generous limits, `log.filter = "info"`.
 pub struct Setup {
     folder: TempDir,
     text: String,
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
+    stdout: Option<PathBuf>,
     tls_ca: Option<String>,
 }
+
+/// The key of RFC 8410, section 10.3.
+pub const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+/// What chains begin with.
+pub const CHAIN_KEY: &str = "chain-key-of-the-tests-0123456789abcdef0123456789abcdef";
 
 const TEXT: &str = r#"
 [data]
@@ -34,6 +40,9 @@ workers = 1
 listen = "127.0.0.1:0"
 
 [audit]
+output = { folder = "audit" }
+signing_key = { file = "signing-key" }
+chain_key = { file = "chain-key" }
 fingerprint_key = { file = "fingerprint-key" }
 stranger_rate = { per_second = 1000, burst = 1000 }
 
@@ -114,9 +123,26 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
+            stdout: None,
             tls_ca: None,
         };
-        setup.file("fingerprint-key", "fingerprint-key-of-the-tests-0123456789abcdef0123456789abcdef")
+        setup
+            .file("fingerprint-key", "fingerprint-key-of-the-tests-0123456789abcdef0123456789abcdef")
+            .file("signing-key", SIGNING_KEY)
+            .file("chain-key", CHAIN_KEY)
+    }
+
+    /// Records on standard output, which is captured.
+    pub fn recording_to_stdout(self) -> Self {
+        let keys = "output = { folder = \"audit\" }\nsigning_key = { file = \"signing-key\" }\n\
+                    chain_key = { file = \"chain-key\" }\n";
+        self.edit(|text| *text = text.replace(keys, ""))
+    }
+
+    /// Standard output is this file, and not captured.
+    pub fn stdout(mut self, path: &str) -> Self {
+        self.stdout = Some(path.into());
+        self
     }
 
     /// Overrides one key by `--set`; the value is TOML, or a bare string.
@@ -173,7 +199,8 @@ impl Setup {
     pub fn start(self) -> Gateway {
         let command = self.command(&["run"]);
         let ops_off = self.overrides.iter().any(|(key, value)| key == "ops.listen" && value.contains("off"));
-        Gateway::start(command, self.folder, self.tls_ca, !ops_off)
+        let stdout = self.stdout.map(|path| fs::OpenOptions::new().write(true).open(path).unwrap());
+        Gateway::start(command, stdout, self.folder, self.tls_ca, !ops_off)
     }
 
     /// Writes the configuration and gives the command line of `arguments` with `--config` and `--set`.

@@ -82,7 +82,7 @@ fn every_fault_of_the_upstream_ends_in_a_documented_answer_and_one_record() {
         let whole = received.iter().filter(|request| request.complete);
         assert!(whole.into_iter().all(|request| request.body == spliced(GET_STATUS).as_bytes()), "{fault}");
     }
-    assert_eq!(scene.gateway.audit_lines().len(), records);
+    assert_eq!(scene.gateway.outcomes().len(), records);
     let said: Value = json!([scene.gateway.stdout(), scene.gateway.stderr()]);
     assert!(!said.to_string().contains("double-password"), "the password is in an output");
 }

@@ -76,7 +76,7 @@ fn refusals_end_their_stream_and_not_the_connection() {
         let (status, _, answer) = send(&mut sender, ordinary(), GET_STATUS.to_owned()).await;
         assert_eq!((status, &answer["message"]), (200, &json!("The email address was not found")));
     });
-    let lines = scene.gateway.wait_for_audit_lines(count + 1);
+    let lines = scene.gateway.wait_for_outcomes(count + 1);
     assert_eq!(lines.len(), count + 1);
     assert_eq!(scene.upstream.received().len(), 1);
 }

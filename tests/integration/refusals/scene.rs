@@ -261,12 +261,12 @@ impl Expected {
 
     fn check_records(&self, scene: &Scene, answer: &Answer) {
         if !self.is_recorded {
-            assert_eq!(scene.gateway.audit_lines(), Vec::<Value>::new());
+            assert_eq!(scene.gateway.outcomes(), Vec::<Value>::new());
             return;
         }
         let line = scene.gateway.record_of(answer);
         assert_published_form(&line);
-        let ids = scene.gateway.audit_lines().into_iter().filter(|other| other["id"] == line["id"]);
+        let ids = scene.gateway.outcomes().into_iter().filter(|other| other["id"] == line["id"]);
         assert_eq!(ids.count(), 1, "more than one record of one request");
 
         let mut expected = self.record.clone();

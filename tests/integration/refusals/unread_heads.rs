@@ -48,7 +48,7 @@ fn heads_that_no_request_comes_of_are_refused_counted_and_not_recorded() {
         });
     }
     assert!(scene.upstream.received().is_empty());
-    assert_eq!(scene.gateway.audit_lines().len(), 0);
+    assert_eq!(scene.gateway.outcomes().len(), 0);
 }
 
 /// hyper lets these pass. They cannot mean two things here, because the message to DCAMS is built anew.

@@ -162,7 +162,7 @@ fn an_answer_is_whole_before_its_connection_closes() {
     let mut stream = narrow(gateway.data(), &last.concat());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
-    let record = &gateway.wait_for_audit_lines(2)[1];
+    let record = &gateway.wait_for_outcomes(2)[1];
     assert_eq!(ending(record), ("forwarded", None, Some(200)));
     // But for the head and what `narrow` read of the body.
     let answer = usize::try_from(record["bytes"]["answer"].as_u64().unwrap()).unwrap();

@@ -46,7 +46,7 @@ fn promises_alone_starve_nobody() {
     assert_eq!(bodies_in_memory(&gateway), 0);
     assert_eq!(gateway.post(KYC_API, customer_of(20 * MIB)).status, 200);
     drop(promising);
-    let lines = gateway.wait_for_audit_lines(14);
+    let lines = gateway.wait_for_outcomes(14);
     let endings: Vec<_> = lines.iter().map(ending).collect();
     assert_eq!(endings[0], ("forwarded", None, Some(200)));
     assert_eq!(endings[1..], [("abandoned", None, None); 13]);

@@ -69,7 +69,7 @@ fn an_answer_that_nobody_reads_is_given_up() {
         .start();
     assert_eq!(gateway.post(KYC_API, customer_with_photo()).status, 200);
     let mut stream = narrow(gateway.data(), &message(KYC_API, GET_IMAGES.as_bytes()));
-    let record = &gateway.wait_for_audit_lines(2)[1];
+    let record = &gateway.wait_for_outcomes(2)[1];
     assert_eq!(ending(record), ("truncated", None, Some(200)));
     wait_for_events(&gateway, "reader_timeout", 1.0);
     // The rest is what the systems had taken.

@@ -23,7 +23,7 @@ fn end_while_in_progress(gateway: &Gateway, upstream: &Upstream, requests: usize
 
 fn ended_whole(mut gateway: Gateway, requests: usize) {
     assert_eq!(gateway.wait().code(), Some(0));
-    let lines = gateway.audit_lines();
+    let lines = gateway.outcomes();
     assert_eq!(lines.len(), requests);
     assert!(lines.iter().all(|line| ending(line) == ("forwarded", None, Some(200))), "{lines:?}");
 }
@@ -88,7 +88,7 @@ fn a_request_that_was_sent_before_the_end_is_answered() {
             assert!([200, 503].contains(&connection.read_answer().status));
         }
         assert_eq!(gateway.wait().code(), Some(0));
-        assert_eq!(gateway.audit_lines().len(), 3);
+        assert_eq!(gateway.outcomes().len(), 3);
     }
 }
 
@@ -103,7 +103,7 @@ fn a_write_without_its_caller_is_waited_for() {
     drop(connection);
     gateway.terminate();
     assert_eq!(gateway.wait().code(), Some(0));
-    assert_eq!(ending(&gateway.audit_lines()[0]), ("abandoned", None, Some(200)));
+    assert_eq!(ending(&gateway.outcomes()[0]), ("abandoned", None, Some(200)));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_second_signal_ends_at_once_and_loses_no_record() {
         gateway.stderr().contains("stopped with requests in progress").then_some(())
     });
     assert_eq!(gateway.wait().code(), Some(0));
-    let lines = gateway.audit_lines();
+    let lines = gateway.outcomes();
     assert_eq!((lines.len(), ending(&lines[0])), (1, ("abandoned", None, None)));
     assert!(connection.is_closed());
 }
@@ -138,7 +138,7 @@ fn a_drain_ends_at_its_limit_and_loses_no_record() {
     connection.send(&message(KYC_API, GET_STATUS.as_bytes()));
     upstream.wait_for_received(1);
     assert_eq!(gateway.stop().code(), Some(0));
-    let lines = gateway.audit_lines();
+    let lines = gateway.outcomes();
     assert_eq!((lines.len(), ending(&lines[0])), (1, ("abandoned", None, None)));
 }
 

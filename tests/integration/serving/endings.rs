@@ -16,10 +16,10 @@ fn a_caller_that_leaves_within_its_body_is_recorded() {
     connection.send(b"{\"service\":");
     wait_for("the body to begin", || (super::make::bodies_in_memory(&gateway) == 11).then_some(()));
     drop(connection);
-    let record = &gateway.wait_for_audit_lines(1)[0];
+    let record = &gateway.wait_for_outcomes(1)[0];
     assert_eq!((ending(record), record["bytes"]["received"].as_u64()), (("abandoned", None, None), Some(11)));
     assert_eq!(gateway.stop().code(), Some(0));
-    assert_eq!(gateway.audit_lines().len(), 1);
+    assert_eq!(gateway.outcomes().len(), 1);
 }
 
 #[test]
@@ -32,9 +32,9 @@ fn a_read_whose_caller_leaves_is_cancelled() {
     upstream.wait_for_received(1);
     drop(connection);
     // Within the patience of this test; the deadline is twice as long.
-    assert_eq!(ending(&gateway.wait_for_audit_lines(1)[0]), ("abandoned", None, None));
+    assert_eq!(ending(&gateway.wait_for_outcomes(1)[0]), ("abandoned", None, None));
     assert_eq!(gateway.stop().code(), Some(0));
-    assert_eq!(gateway.audit_lines().len(), 1);
+    assert_eq!(gateway.outcomes().len(), 1);
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn a_write_that_has_begun_is_finished_without_its_caller() {
     connection.send(&message(KYC_API, UPDATE_STATUS.as_bytes()));
     upstream.wait_for_received(1);
     drop(connection);
-    assert_eq!(ending(&gateway.wait_for_audit_lines(1)[0]), ("abandoned", None, Some(200)));
+    assert_eq!(ending(&gateway.wait_for_outcomes(1)[0]), ("abandoned", None, Some(200)));
     assert_eq!(gateway.stop().code(), Some(0));
-    assert_eq!(gateway.audit_lines().len(), 1);
+    assert_eq!(gateway.outcomes().len(), 1);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_write_that_has_not_begun_is_cancelled_with_its_caller() {
     connection.send(&message(KYC_API, UPDATE_STATUS.as_bytes()));
     wait_for("a connection", || (upstream.counts().connections == 1).then_some(()));
     drop(connection);
-    let record = &gateway.wait_for_audit_lines(1)[0];
+    let record = &gateway.wait_for_outcomes(1)[0];
     assert_eq!((ending(record), record["bytes"]["sent"].as_u64()), (("abandoned", None, None), Some(0)));
     assert_eq!(upstream.counts().requests, 0);
 }
@@ -77,7 +77,7 @@ fn a_write_that_is_still_going_on_at_the_deadline_is_recorded_once() {
     let record = gateway.record_of(&answer);
     assert_eq!(ending(&record), ("refused", Some("upstream_timeout"), Some(200)));
     assert_eq!(gateway.stop().code(), Some(0));
-    assert_eq!(gateway.audit_lines().len(), 1);
+    assert_eq!(gateway.outcomes().len(), 1);
 }
 
 #[test]
@@ -87,10 +87,10 @@ fn an_answer_that_is_cut_by_its_caller_is_recorded_as_such() {
     assert_eq!(gateway.post(KYC_API, customer_with_photo()).status, 200);
     let stream = narrow(gateway.data(), &message(KYC_API, GET_IMAGES.as_bytes()));
     drop(stream);
-    let record = &gateway.wait_for_audit_lines(2)[1];
+    let record = &gateway.wait_for_outcomes(2)[1];
     assert_eq!(ending(record), ("truncated", None, Some(200)));
     let bytes = |name: &str| record["bytes"][name].as_u64().unwrap();
     assert!(bytes("returned") < bytes("answer"), "{record}");
     assert_eq!(gateway.stop().code(), Some(0));
-    assert_eq!(gateway.audit_lines().len(), 2);
+    assert_eq!(gateway.outcomes().len(), 2);
 }

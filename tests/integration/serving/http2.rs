@@ -124,7 +124,7 @@ fn a_stream_that_nobody_reads_is_given_up() {
         }
         assert!(unread.into_body().collect().await.is_err());
     });
-    assert_eq!(ending(&gateway.wait_for_audit_lines(2)[1]), ("truncated", None, Some(200)));
+    assert_eq!(ending(&gateway.wait_for_outcomes(2)[1]), ("truncated", None, Some(200)));
     wait_for_events(&gateway, "reader_timeout", 1.0);
 }
 

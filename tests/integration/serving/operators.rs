@@ -37,7 +37,7 @@ fn every_family_of_metrics_is_there_with_its_labels() {
         gateway.post(BATCH, GET_STATUS);
     }
     assert_eq!(gateway.post("wrong", GET_STATUS).status, 401);
-    gateway.wait_for_audit_lines(4);
+    gateway.wait_for_outcomes(4);
     let answer = gateway.operators("/metrics");
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = answer.text();
@@ -65,7 +65,16 @@ fn every_family_of_metrics_is_there_with_its_labels() {
         "dcams_gateway_credential_version{credential=\"production\"} 1\n".to_owned(),
         "dcams_gateway_credential_age_seconds{credential=\"production\"} ".to_owned(),
         format!("dcams_gateway_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION")),
-        "dcams_gateway_audit_lines_written 4\n".to_owned(),
+        "dcams_gateway_audit_available 1\n".to_owned(),
+        "dcams_gateway_audit_stalled 0\n".to_owned(),
+        "dcams_gateway_audit_reserve_reached 0\n".to_owned(),
+        "dcams_gateway_audit_write_faults 0\n".to_owned(),
+        "dcams_gateway_audit_pending_bytes ".to_owned(),
+        "dcams_gateway_audit_lines_written ".to_owned(),
+        "dcams_gateway_audit_last_seq ".to_owned(),
+        "dcams_gateway_audit_lines_lost{class=\"stranger\"} 0\n".to_owned(),
+        "dcams_gateway_audit_lines_lost{class=\"best_effort\"} 0\n".to_owned(),
+        "dcams_gateway_audit_commit_duration_seconds_count ".to_owned(),
     ] {
         assert!(text.contains(&expected), "{expected} is missing in:\n{text}");
     }
@@ -77,7 +86,7 @@ fn callers_are_not_named_where_they_should_not_be() {
     for (setting, named) in [("true", true), ("false", false)] {
         let gateway = Setup::before(&upstream).set("ops.caller_names", setting).start();
         assert_eq!(gateway.post(OPS_PORTAL, GET_STATUS).status, 200);
-        gateway.wait_for_audit_lines(1);
+        gateway.wait_for_outcomes(1);
         let text = gateway.operators("/metrics").text();
         assert_eq!(text.contains("ops-portal"), named);
         assert_eq!(text.contains("caller=\"caller-1\""), !named);
@@ -85,7 +94,7 @@ fn callers_are_not_named_where_they_should_not_be() {
     // Where others than this machine can look, they are not named unless it is asked for.
     let gateway = Setup::before(&upstream).set("ops.listen", "\"0.0.0.0:0\"").start();
     assert_eq!(gateway.post(OPS_PORTAL, GET_STATUS).status, 200);
-    gateway.wait_for_audit_lines(1);
+    gateway.wait_for_outcomes(1);
     assert!(!gateway.operators("/metrics").text().contains("ops-portal"));
 }
 
