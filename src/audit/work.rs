@@ -30,6 +30,8 @@ pub(super) struct Work {
     health: Arc<Health>,
     followers: Followers,
     batch: Batch,
+    /// How many waited for the batch before.
+    waited: usize,
     /// How many of the lines ever taken are in the trail.
     appended: u64,
     /// How many of their bytes are not durable.
@@ -74,6 +76,7 @@ impl Work {
             health,
             followers,
             batch: Batch::default(),
+            waited: 0,
             appended: 0,
             pending_bytes: 0,
             first_seq,
@@ -104,13 +107,14 @@ impl Work {
     /// Waits for lines, and appends them.
     fn take(&mut self) -> Option<u64> {
         let until = self.sync_due.map_or(self.next_tick, |due| due.min(self.next_tick));
-        let taken = self.queue.next(&mut self.batch, until);
+        let taken = self.queue.next(&mut self.batch, until, self.waited);
+        self.waited = self.batch.awaited;
         for (object, change) in self.batch.lines() {
             self.trail.append(object, change);
         }
-        if !self.batch.is_empty() || self.batch.awaited {
+        if !self.batch.is_empty() || self.batch.awaited > 0 {
             let now = Instant::now();
-            let within = if self.batch.awaited { Duration::ZERO } else { SYNC_WITHIN };
+            let within = if self.batch.awaited > 0 { Duration::ZERO } else { SYNC_WITHIN };
             let due = now + within;
             self.sync_due = Some(self.sync_due.map_or(due, |earlier| earlier.min(due)));
         }
