@@ -9,7 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 /// Bytes that wait from which on no intent is taken any more.
 const REFUSE_FROM_BYTES: u64 = 8 << 20;
 /// How long one commit may take before the output counts as stalled.
-pub(super) const STALLED_AFTER: Duration = Duration::from_millis(750);
+const STALLED_AFTER: Duration = Duration::from_millis(750);
 
 /// Whether lines reach their output; shared between the writer's thread and the requests.
 pub struct Health {

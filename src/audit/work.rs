@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::event;
-use super::health::{Health, STALLED_AFTER};
+use super::health::Health;
 use super::queue::{Batch, Change, Queue};
 use super::trail::{Depth, Failure, Fault, Trail};
 use super::waiters::Waiters;
@@ -126,10 +126,11 @@ impl Work {
 
     /// Takes one step under watch. `false` where it failed.
     fn attempt(&mut self, step: fn(&mut Self) -> Result<(), Failure>) -> bool {
-        let (began, since) = (Instant::now(), SystemTime::now());
+        let since = SystemTime::now();
         self.health.commit_begins();
         let result = step(self);
-        let stalled = began.elapsed() > STALLED_AFTER;
+        // Whatever a request was refused for is recorded: both ask the same clock.
+        let stalled = self.health.stalled();
         match result {
             Ok(()) => self.worked(stalled, since),
             Err(failure) => self.failed(failure, since),
@@ -189,8 +190,9 @@ impl Work {
     }
 
     fn failed(&mut self, failure: Failure, since: SystemTime) {
+        let was_failing = self.health.set_failing(true);
         self.health.fault();
-        if !self.health.set_failing(true) {
+        if !was_failing {
             let fault = failure.fault.name();
             tracing::error!(fault, os = failure.os, "audit records cannot be written: forwarding stops");
         }
