@@ -130,9 +130,10 @@ impl Writer {
         self.hand_over(class, object, Change::Opens(id), class == Class::Required)
     }
 
-    /// Hands over the outcome of the request `id`, which had an intent.
-    pub fn close(&self, class: Class, object: &[u8], id: u128) {
-        self.hand_over(class, object, Change::Closes(id), false);
+    /// Hands over the outcome of the request `id`, which had an intent. It is never given up: an intent without
+    /// outcome would be carried from segment to segment. There are few: intents are refused while too much waits.
+    pub fn close(&self, object: &[u8], id: u128) {
+        self.hand_over(Class::Required, object, Change::Closes(id), false);
     }
 
     /// Asks for all that was handed over so far to be made durable.
