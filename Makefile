@@ -165,9 +165,12 @@ CASES ?= 100000
 EDITS ?= 10000
 # Lines of the log that questions are asked of, of which CI writes 20,000.
 RECORDS ?= 10000000
+# Kills of a gateway under load, of which CI does 5, and requests of a flooding stranger, of which CI sends 20,000.
+AUDIT_KILLS ?= 1000
+AUDIT_FLOOD ?= 1000000
 
 .PHONY: experiments
-experiments: ## The properties with CASES (100000) cases each, EDITS (10000) edits of audit logs, half an hour of fuzzing a target; CI runs small counts of the same code.
+experiments: ## The properties with CASES (100000) cases each, the audit with large counts, half an hour of fuzzing a target; CI runs small counts of the same code.
 	$(call headline,experiments: $(CASES) cases of each property)
 	PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration --test audit_questions
 	$(call headline,experiments: questions to $(RECORDS) lines (TMPDIR needs 1 KB for each))
@@ -175,6 +178,8 @@ experiments: ## The properties with CASES (100000) cases each, EDITS (10000) edi
 	$(call headline,experiments: $(EDITS) edits of audit logs)
 	TAMPER_EDITS=$(EDITS) TAMPER_HISTORIES=5000 TAMPER_WRITERS=200 TAMPER_SECOND=200 TAMPER_MIB=512 \
 	    cargo test --locked --release --test tamper -- --nocapture
+	$(call headline,experiments: the audit under $(AUDIT_KILLS) kills and faults and $(AUDIT_FLOOD) requests of a stranger)
+	AUDIT_KILLS=$(AUDIT_KILLS) AUDIT_FLOOD=$(AUDIT_FLOOD) cargo test --locked --release --test audit -- --nocapture --test-threads 1
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo

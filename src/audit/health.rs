@@ -107,7 +107,12 @@ impl Health {
     /// Lines given up, for whatever reason.
     #[must_use]
     pub fn lost_lines(&self) -> u64 {
-        self.lost_strangers() + self.lost_best_effort() + self.lost_at_end.load(Ordering::Relaxed)
+        self.lost_strangers() + self.lost_best_effort() + self.lost_lines_at_end()
+    }
+
+    /// Lines that were not written when the writer ended, or came after it.
+    pub(super) fn lost_lines_at_end(&self) -> u64 {
+        self.lost_at_end.load(Ordering::Relaxed)
     }
 
     /// Lines about strangers that were given up.

@@ -77,7 +77,7 @@ impl Recorder {
         if self.is_recorded(&mut record) {
             let write = |buffer: &mut Vec<u8>| encode::outcome(&self.names, &record, buffer);
             encoded(write, |line| match (record.intended, record.caller) {
-                (true, _) => self.writer.close(class(self.recording(&record)), line, record.id),
+                (true, _) => self.writer.close(line, record.id),
                 (false, Some(_)) => self.writer.send(Class::BestEffort, line),
                 (false, None) => self.writer.send(Class::Stranger, line),
             });

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -130,9 +130,10 @@ impl Writer {
         self.hand_over(class, object, Change::Opens(id), class == Class::Required)
     }
 
-    /// Hands over the outcome of the request `id`, which had an intent.
-    pub fn close(&self, class: Class, object: &[u8], id: u128) {
-        self.hand_over(class, object, Change::Closes(id), false);
+    /// Hands over the outcome of the request `id`, which had an intent. It is never given up: an intent without
+    /// outcome would be carried from segment to segment. There are few: intents are refused while too much waits.
+    pub fn close(&self, object: &[u8], id: u128) {
+        self.hand_over(Class::Required, object, Change::Closes(id), false);
     }
 
     /// Asks for all that was handed over so far to be made durable.
@@ -156,15 +157,17 @@ impl Writer {
 
     /// Writes what is waiting and the line `stop`, with `in_progress` requests that were cut off, and ends the
     /// thread; blocks until then. A failing output is tried once more and then given up, a blocked one after five
-    /// seconds. Returns how many lines were not written since the start.
+    /// seconds. Returns how many lines are missing and not told of: what was given up earlier is, by lines `loss`,
+    /// unless even these could not be written.
     pub fn finish(&self, in_progress: u64) -> u64 {
         let first = self.queue.close(in_progress);
         // Nothing is ever sent: the wait ends when the thread does, or with the patience.
-        let _ = self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(STOP_PATIENCE);
+        let waited = self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(STOP_PATIENCE);
         if first {
             self.health.lost_at_end(self.queue.taken().saturating_sub(self.health.durable()));
         }
-        self.health.lost_lines()
+        let told = waited == Err(RecvTimeoutError::Disconnected) && !self.health.failing();
+        if told { self.health.lost_lines_at_end() } else { self.health.lost_lines() }
     }
 
     fn hand_over(&self, class: Class, object: &[u8], change: Change, awaited: bool) -> Option<Ticket> {

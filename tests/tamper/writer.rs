@@ -110,7 +110,7 @@ impl Log {
         let object = format!(
             r#"{{"v":1,"kind":"outcome","time":"2026-11-20T14:03:07.123456Z","id":"{id}","instance":"gateway-1","config":"0011223344556677","caller":"batch","peer":"loopback","endpoint":"storage","service":"getStatus","outcome":"forwarded","status":200,"upstream":{{"attempts":1,"status":200}},"bytes":{{"received":64,"sent":120,"answer":9,"returned":9}},"us":{{"total":57}}}}"#
         );
-        self.writer().close(Class::Required, object.as_bytes(), id.as_u128());
+        self.writer().close(object.as_bytes(), id.as_u128());
     }
 
     fn stop(&mut self) {

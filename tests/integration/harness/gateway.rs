@@ -21,7 +21,7 @@ pub struct Gateway {
     ops: Option<SocketAddr>,
     stdout: Captured,
     stderr: Captured,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     tls_ca: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Gateway {
     pub(super) fn start(
         mut command: Command,
         stdout: Option<File>,
-        folder: TempDir,
+        folder: Arc<TempDir>,
         tls_ca: Option<String>,
         ops: bool,
     ) -> Self {

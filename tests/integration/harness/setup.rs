@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use dcams_gateway::simulate::Settings;
 use dcams_gateway::stages::key_hash;
@@ -17,7 +18,7 @@ use super::{BATCH, Gateway, KYC_API, OPS_PORTAL, Upstream};
 /// The defaults: one plain listener and operators on free ports of 127.0.0.1, records in the folder `audit`, the
 /// four services, three callers with generous limits, `log.filter = "info"`.
 pub struct Setup {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     text: String,
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -118,7 +119,7 @@ impl Setup {
             .replace("@OPS-PORTAL@", &key_hash_hex(OPS_PORTAL))
             .replace("@BATCH@", &key_hash_hex(BATCH));
         let setup = Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
             text,
             overrides: Vec::new(),
             environment: Vec::new(),
@@ -197,10 +198,15 @@ impl Setup {
 
     /// Starts the gateway and waits until it serves.
     pub fn start(self) -> Gateway {
+        self.run()
+    }
+
+    /// As [`start`](Self::start), and stays: the gateway can be started again in the same folder.
+    pub fn run(&self) -> Gateway {
         let command = self.command(&["run"]);
         let ops_off = self.overrides.iter().any(|(key, value)| key == "ops.listen" && value.contains("off"));
-        let stdout = self.stdout.map(|path| fs::OpenOptions::new().write(true).open(path).unwrap());
-        Gateway::start(command, stdout, self.folder, self.tls_ca, !ops_off)
+        let stdout = self.stdout.as_ref().map(|path| fs::OpenOptions::new().write(true).open(path).unwrap());
+        Gateway::start(command, stdout, Arc::clone(&self.folder), self.tls_ca.clone(), !ops_off)
     }
 
     /// Writes the configuration and gives the command line of `arguments` with `--config` and `--set`.
