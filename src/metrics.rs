@@ -314,7 +314,7 @@ impl AuditMetrics {
         gauge("audit_stalled", "1 while a commit of the audit takes too long", &metrics.stalled);
         gauge(
             "audit_reserve_reached",
-            "1 while so little disk space is left that refusals are only counted",
+            "1 while so little disk space is left that records of strangers are only counted",
             &metrics.reserve_reached,
         );
         gauge("audit_last_seq", "Number of the last durable audit line", &metrics.last_seq);

@@ -88,7 +88,7 @@ impl Health {
         since != 0 && self.born.elapsed() > Duration::from_millis(since - 1) + STALLED_AFTER
     }
 
-    /// Whether so little disk space is left that only records of requests that were forwarded are written.
+    /// Whether so little disk space is left that records of strangers are counted instead of written.
     #[must_use]
     pub fn short_of_space(&self) -> bool {
         self.short_of_space.load(Ordering::Relaxed)

@@ -68,7 +68,7 @@ impl Output {
 pub enum Class {
     /// About nobody who is known: from 1 MiB on, or when disk space is short.
     Stranger,
-    /// Of services whose audit is not required, and refusals: from 4 MiB on, or when disk space is short.
+    /// Of services whose audit is not required, and refusals: from 4 MiB on.
     BestEffort,
     /// Never. There are few, because intents are refused while the output takes nothing.
     Required,
@@ -172,7 +172,7 @@ impl Writer {
                 self.health.lost_stranger();
                 return None;
             }
-            Class::BestEffort if pending >= BEST_EFFORT_FROM_BYTES || self.health.short_of_space() => {
+            Class::BestEffort if pending >= BEST_EFFORT_FROM_BYTES => {
                 self.health.lost_best_effort_line();
                 return None;
             }
