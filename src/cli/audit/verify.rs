@@ -150,7 +150,7 @@ fn as_text(report: &Report) -> String {
             finding.wrong
         ));
     }
-    let left = report.findings.len().saturating_sub(SHOWN) as u64 + report.findings_left_out;
+    let left = (report.findings.len().saturating_sub(SHOWN) as u64).saturating_add(report.findings_left_out);
     if left > 0 {
         say(&format!("and {left} findings more"));
     }
@@ -189,7 +189,7 @@ impl Progress {
             return;
         }
         self.shown = Some(now);
-        let percent = (done * 100).checked_div(all).unwrap_or(100).min(100);
+        let percent = (u128::from(done) * 100).checked_div(all.into()).unwrap_or(100).min(100);
         self.say(&format!("{percent} % of {}, {}", mebibytes(all), self.rate(done)), false);
     }
 
