@@ -93,6 +93,29 @@ fn a_clean_log_ends_with_0_and_says_what_was_proven() {
 }
 
 #[test]
+fn a_log_of_which_nothing_is_proven_ends_with_1_and_advice() {
+    let case = Case::of(&Author::begin(7).folder, None);
+    let said = case.verify(false);
+    assert_eq!(said.status.code(), Some(1));
+    let said = text(&said.stdout);
+    assert!(said.starts_with("NOTHING PROVEN"), "{said}");
+    assert!(said.contains("give the chain key, or wait for the first checkpoint"), "{said}");
+    assert_eq!(case.verify(true).status.code(), Some(0));
+}
+
+#[test]
+fn a_socket_in_the_place_of_a_segment_is_found() {
+    let author = log();
+    let case = Case::of(&author.folder, None);
+    let path = case.path("log").join(format!("audit-{:016}.jsonl", author.folder.0[0].name));
+    std::fs::remove_file(&path).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let said = case.verify(false);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text(&said.stdout).contains("not_a_file"), "{}", text(&said.stdout));
+}
+
+#[test]
 fn an_edited_log_ends_with_1_and_its_first_bad_record_is_named() {
     let author = log();
     let case = Case::of(&author.folder, None);
