@@ -251,7 +251,8 @@ impl Gateway {
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         while address.is_none() || ops.is_none() {
             let line = log.next().expect("the gateway says where it serves").unwrap();
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            // What is found in the configuration is told before the log begins, in plain text.
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
             let at = || line["address"].as_str().and_then(|text| text.parse().ok());
             match line["message"].as_str() {
                 Some("serving callers") => address = at(),

@@ -5,8 +5,14 @@ use std::time::{Duration, Instant};
 
 /// How long lines that nobody waits for are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(5);
+/// How long requests wait for one another's lines, so that one sync serves them all, once as many of them waited for
+/// the last one as [`COMPANY`] says. A lone request never does.
+const COMPANY_GATHER: Duration = Duration::from_millis(2);
+const COMPANY: usize = 4;
+/// So many who wait are not kept waiting for more.
+const CROWD: usize = 64;
 /// Gathered bytes that are written at once.
-const GATHERED_BYTES: usize = 64 << 10;
+const GATHERED_BYTES: usize = 128 << 10;
 /// Room that an emptied buffer may keep.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -26,8 +32,8 @@ pub(super) struct Batch {
     bytes: Vec<u8>,
     /// Where each line ends, and what it changes.
     ends: Vec<(usize, Change)>,
-    /// Whether somebody waits until these lines are durable.
-    pub(super) awaited: bool,
+    /// How many wait until these lines are durable.
+    pub(super) awaited: usize,
 }
 
 impl Batch {
@@ -53,7 +59,7 @@ impl Batch {
         self.bytes.shrink_to(KEPT_BYTES);
         self.ends.clear();
         self.ends.shrink_to(KEPT_BYTES / 256);
-        self.awaited = false;
+        self.awaited = 0;
     }
 }
 
@@ -68,8 +74,16 @@ struct State {
     /// How many lines were ever put in.
     taken: u64,
     sleeper: Sleeper,
+    /// From how many who wait on nothing is gathered any more.
+    enough: usize,
     /// With how many requests in progress the writer is to stop.
     closing: Option<u64>,
+}
+
+impl State {
+    fn has_enough(&self) -> bool {
+        self.batch.awaited >= self.enough || self.batch.len_bytes() >= GATHERED_BYTES
+    }
 }
 
 /// What wakes the writer.
@@ -78,7 +92,7 @@ enum Sleeper {
     Awake,
     /// Any line.
     Idle,
-    /// A line that somebody waits for, or a lot of them.
+    /// Enough lines that somebody waits for, or a lot of others.
     Gathering,
     /// Only the end.
     Pausing,
@@ -86,7 +100,8 @@ enum Sleeper {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        let state = State { batch: Batch::default(), taken: 0, sleeper: Sleeper::Awake, closing: None };
+        let state =
+            State { batch: Batch::default(), taken: 0, sleeper: Sleeper::Awake, enough: 1, closing: None };
         Self { state: Mutex::new(state), wake: Condvar::new() }
     }
 
@@ -106,14 +121,6 @@ impl Queue {
         Some(taken)
     }
 
-    /// Asks for durability of what was put in so far, and returns how many lines that are.
-    pub(super) fn flush(&self) -> u64 {
-        let state = self.lock();
-        let taken = state.taken;
-        self.stir(state, true);
-        taken
-    }
-
     /// From now on nothing is taken. `false` where that was so before.
     pub(super) fn close(&self, in_progress: u64) -> bool {
         let mut state = self.lock();
@@ -129,19 +136,22 @@ impl Queue {
         self.lock().taken
     }
 
-    /// Waits for lines and swaps them for `empty`: at once for those that somebody waits for, else gathered for a
-    /// moment. Returns without lines at `until`.
-    pub(super) fn next(&self, empty: &mut Batch, until: Instant) -> Taken {
+    /// Waits for lines and swaps them for `empty`: at once for a line that somebody waits for, in company a moment
+    /// later, and gathered for a longer one where nobody waits. Returns without lines at `until`.
+    ///
+    /// `waited` is how many waited for the batch before.
+    pub(super) fn next(&self, empty: &mut Batch, until: Instant, waited: usize) -> Taken {
+        let (gather, enough) = if waited < COMPANY { (GATHER, 1) } else { (COMPANY_GATHER, CROWD) };
         let mut state = self.lock();
+        state.enough = enough;
         let mut gathered: Option<Instant> = None;
         loop {
-            let ready =
-                state.batch.awaited || state.closing.is_some() || state.batch.len_bytes() >= GATHERED_BYTES;
+            let ready = state.has_enough() || state.closing.is_some();
             let now = Instant::now();
             let (sleeper, end) = if state.batch.is_empty() {
                 (Sleeper::Idle, until)
             } else {
-                (Sleeper::Gathering, *gathered.get_or_insert(now + GATHER))
+                (Sleeper::Gathering, *gathered.get_or_insert(now + gather))
             };
             let left = end.saturating_duration_since(now);
             if ready || left.is_zero() {
@@ -178,10 +188,10 @@ impl Queue {
 
     /// A call into the kernel only where the writer sleeps and this is what it waits for.
     fn stir(&self, mut state: MutexGuard<'_, State>, awaited: bool) {
-        state.batch.awaited |= awaited;
+        state.batch.awaited += usize::from(awaited);
         let wanted = match state.sleeper {
             Sleeper::Idle => true,
-            Sleeper::Gathering => awaited || state.batch.len_bytes() >= GATHERED_BYTES,
+            Sleeper::Gathering => state.has_enough(),
             Sleeper::Awake | Sleeper::Pausing => false,
         };
         if wanted {
@@ -225,7 +235,7 @@ mod tests {
         assert_eq!(queue.push(b"{1}", Change::None, false), Some(1));
         assert_eq!(queue.push(b"{22}", Change::Opens(7), true), Some(2));
         let mut batch = Batch::default();
-        let taken = queue.next(&mut batch, far());
+        let taken = queue.next(&mut batch, far(), 0);
         assert_eq!((taken.up_to, taken.closing), (2, None));
         let lines: Vec<_> = batch.lines().collect();
         assert_eq!(lines, [(&b"{1}"[..], Change::None), (&b"{22}"[..], Change::Opens(7))]);
@@ -240,7 +250,7 @@ mod tests {
                 let mut lines = 0;
                 while lines < 1_000 {
                     let mut batch = Batch::default();
-                    let _ = queue.next(&mut batch, far());
+                    let _ = queue.next(&mut batch, far(), 0);
                     lines += batch.lines().count();
                 }
                 lines
@@ -253,6 +263,22 @@ mod tests {
     }
 
     #[test]
+    fn those_who_wait_in_company_are_taken_together() {
+        let queue = Queue::new();
+        queue.push(b"{}", Change::None, true);
+        let mut batch = Batch::default();
+        // Were it at once for the one, the far end would not matter; gathered, it is the gathering that ends it.
+        assert_eq!(queue.next(&mut batch, far(), COMPANY).up_to, 1);
+        assert_eq!(batch.awaited, 1);
+        batch.clear();
+        for _ in 0..CROWD {
+            queue.push(b"{}", Change::None, true);
+        }
+        assert_eq!(queue.next(&mut batch, far(), COMPANY).up_to, 1 + CROWD as u64);
+        assert_eq!(batch.awaited, CROWD);
+    }
+
+    #[test]
     fn nothing_is_taken_after_the_close() {
         let queue = Queue::new();
         queue.push(b"{}", Change::None, false);
@@ -260,7 +286,7 @@ mod tests {
         assert!(!queue.close(4));
         assert_eq!(queue.push(b"{}", Change::None, true), None);
         let mut batch = Batch::default();
-        let taken = queue.next(&mut batch, far());
+        let taken = queue.next(&mut batch, far(), 0);
         assert_eq!((batch.lines().count(), taken.closing), (1, Some(3)));
         assert_eq!(queue.pause(Duration::from_secs(60)), Some(3), "a stop ends a pause");
     }

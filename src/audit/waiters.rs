@@ -212,11 +212,9 @@ mod tests {
     fn a_runtime_that_ends_takes_no_later_waiter_with_it() {
         let waiters = Waiters::new();
         let (first, second) = (runtime(), runtime());
-        let lasting = Box::pin(waiters.wait(Ticket(9)));
-        let lasting = first.block_on(async move {
-            let mut lasting = lasting;
+        let mut lasting = Box::pin(waiters.wait(Ticket(9)));
+        first.block_on(async {
             assert!(lasting.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
-            lasting
         });
         drop(first);
         let advance = Arc::clone(&waiters);

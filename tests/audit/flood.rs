@@ -32,7 +32,7 @@ const LONGEST_LINE: u64 = 1_024;
 const GROWTH: u64 = 64 << 20;
 
 const SWALLOWED: &str = "dcams_gateway_audit_strangers_swallowed_total";
-const LOST: &str = r#"dcams_gateway_audit_lines_lost{class="stranger"}"#;
+const LOST: &str = r#"dcams_gateway_audit_lines_lost_total{class="stranger"}"#;
 
 #[test]
 fn a_flood_of_a_stranger_neither_fills_the_disk_nor_stops_a_caller() {

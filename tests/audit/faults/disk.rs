@@ -13,7 +13,7 @@ use crate::tmpfs::Tmpfs;
 use crate::trail::{assert_clean, disk_of, keeping, plain_upstream};
 
 const MIB: u64 = 1 << 20;
-const LOST: &str = r#"dcams_gateway_audit_lines_lost{class="best_effort"}"#;
+const LOST: &str = r#"dcams_gateway_audit_lines_lost_total{class="best_effort"}"#;
 
 #[test]
 fn a_full_disk_stops_what_requires_the_trail_until_there_is_space() {

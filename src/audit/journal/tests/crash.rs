@@ -113,3 +113,46 @@ fn a_crash_at_any_call_loses_no_durable_line_and_leaves_nothing_wrong() {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }
+
+#[test]
+fn a_state_that_a_killed_writer_did_not_sync_is_durable_before_the_old_one_is_erased() {
+    let outer = tempfile::tempdir().unwrap();
+    let path = outer.path().join("audit");
+    let folder = Folder::open(&path).unwrap();
+    let disk = TestDisk::new(&path);
+    let slot = |epoch| Slot {
+        chain: Uuid::from_u128(1),
+        epoch,
+        next_seq: epoch,
+        segment: 1,
+        offset: 0,
+        previous: [0; 32],
+        key: Zeroizing::new([1; 32]),
+    };
+    let mut state = StateFile::create(&folder, &disk, &slot(1)).unwrap();
+    disk.fail_syncs(Some(5));
+    state.store(&folder, &disk, &slot(2)).unwrap_err();
+    disk.fail_syncs(None);
+    drop(state);
+    let first = disk.calls();
+    assert!(matches!(StateFile::load(&folder, &disk).unwrap(), Found::Slot(Slot { epoch: 2, .. }, _)));
+    let calls = first..disk.calls();
+    for call in calls {
+        std::fs::remove_dir_all(&path).unwrap();
+        let folder = Folder::open(&path).unwrap();
+        let disk = TestDisk::new(&path);
+        let mut state = StateFile::create(&folder, &disk, &slot(1)).unwrap();
+        disk.fail_syncs(Some(5));
+        state.store(&folder, &disk, &slot(2)).unwrap_err();
+        disk.fail_syncs(None);
+        disk.crash_at(call);
+        StateFile::load(&folder, &disk).unwrap();
+        let picture = disk.take_picture().unwrap();
+        for round in 0..20 {
+            let left = tempfile::tempdir().unwrap();
+            picture.restore(left.path(), Loss::Some(round));
+            let found = StateFile::load(&Folder::open(left.path()).unwrap(), &disk).unwrap();
+            assert!(matches!(found, Found::Slot(..)), "call {call}, round {round}");
+        }
+    }
+}
