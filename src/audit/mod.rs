@@ -15,6 +15,7 @@ mod object;
 mod queue;
 mod record;
 mod recorder;
+mod regular;
 mod sealed;
 mod segments;
 mod signing;
@@ -43,6 +44,7 @@ pub use record::{
     ReturnedStatus, Textless, UpstreamFacts,
 };
 pub use recorder::Recorder;
+pub use regular::regular;
 pub use sealed::Sealed;
 pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
