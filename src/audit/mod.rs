@@ -31,7 +31,7 @@ pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub use encode::{intent, outcome};
 pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
 pub use event::{CredentialState, Origin, credentials};
-pub use export::{Format, export};
+pub use export::{Exporter, Format};
 pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;
 pub use health::{Health, LastCheckpoint};

@@ -369,6 +369,75 @@ fn the_last_lines_are_shown_and_new_ones_followed_into_the_next_segment() {
 }
 
 #[test]
+fn what_has_a_segments_name_and_is_none_is_told_and_the_segments_answer() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = small_log(folder.path());
+    let name = |seq| folder.path().join(Segment::name_of(seq));
+    let first_events =
+        |command: &[&str]| run(&[&["audit", command[0], path(folder.path())], &command[1..]].concat(), "");
+    let commands: [&[&str]; 4] = [
+        &["tail", "-n", "100", "-o", "json"],
+        &["export", "--format", "ocsf"],
+        &["query", "-o", "json", "--limit", "0"],
+        &["query", "--by", "caller,outcome"],
+    ];
+    let before = commands.map(|command| first_events(command).stdout);
+    // Among the lines of a segment, behind the last one, and before the first.
+    let _socket = std::os::unix::net::UnixListener::bind(name(4)).unwrap();
+    mknodat(CWD, name(5), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    fs::create_dir(name(9_000_000)).unwrap();
+    std::os::unix::fs::symlink("chain", name(0)).unwrap();
+    for (command, before) in commands.iter().zip(&before) {
+        let answer = first_events(command);
+        assert_eq!((answer.code, &answer.stdout), (Some(0), before), "{command:?}: {}", answer.stderr);
+        for seq in [0, 4, 5, 9_000_000] {
+            let told = format!("warning: {}: named as a segment, but no regular file; ", name(seq).display());
+            assert_eq!(answer.stderr.matches(&told).count(), 1, "{command:?}: {}", answer.stderr);
+        }
+    }
+
+    let mut command = Command::new(BINARY);
+    command.args([
+        "audit",
+        "tail",
+        path(folder.path()),
+        "-f",
+        "-n",
+        "1",
+        "-o",
+        "json",
+        "--kind",
+        "loss,stop",
+    ]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap()["kind"].clone();
+    assert_eq!(next(), "loss");
+    log.event("stop", BEGIN_US, r#","in_progress":0"#);
+    log.write();
+    assert_eq!(next(), "stop");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_is_exported_names_the_chain_and_the_version_that_wrote_it_also_from_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let answer = run(&["audit", "export", path(folder.path()), "--format", "ocsf", "--from-seq", "8"], "");
+    let events: Vec<Value> = answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named: Vec<_> = events
+        .iter()
+        .map(|event| (event["metadata"]["uid"].as_str(), event["metadata"]["product"]["version"].as_str()))
+        .collect();
+    let chain = "00000000-0000-0000-0000-000000000001";
+    let [eighth, ninth] = [8, 9].map(|seq| format!("{chain}-{seq}"));
+    assert_eq!(named, [(Some(eighth.as_str()), Some("0.1.0")), (Some(ninth.as_str()), Some("0.1.0"))]);
+}
+
+#[test]
 fn an_index_beside_the_log_or_of_a_copy_is_never_asked() {
     let folder = tempfile::tempdir().unwrap();
     let (audit, copy) = (folder.path().join("audit"), folder.path().join("copy"));
