@@ -263,10 +263,10 @@ fn a_person_is_found_by_an_email_that_no_output_holds() {
     );
 
     let nobody = find(&[&both[..], &["--count"]].concat(), "nobody@example.com");
-    assert_eq!(
-        (nobody.code, nobody.stdout.as_str(), nobody.stderr.as_str()),
-        (Some(1), "0\n", "nothing found\n")
-    );
+    let told = "nothing found; requests of the log with fingerprints: 3 of key id k1, 1 of key id k2. A key file that \
+                does not hold the key of its --key-id finds nothing and cannot be told from the right one: a person \
+                who must be found proves the key\n";
+    assert_eq!((nobody.code, nobody.stdout.as_str(), nobody.stderr.as_str()), (Some(1), "0\n", told));
     for (arguments, input, problem) in [
         (&both[..], "", "error: there is no value"),
         (&both, "jane@example.com\njane@example.com\n", "error: one value at a time"),
@@ -285,6 +285,12 @@ fn a_person_is_found_by_an_email_that_no_output_holds() {
     // On the command line it is refused, and not quoted.
     let pasted = find(&[&both[..], &["jane@example.com"]].concat(), "");
     assert_eq!(pasted.code, Some(2));
+    for flag in ["--email=jane@example.com", "--reference=jane@example.com", "--echo=jane@example.com"] {
+        let answer = run(&["audit", "find", path(&audit), flag], "");
+        assert_eq!(answer.code, Some(2), "{flag}");
+        assert!(!answer.stderr.contains("jane"), "{}", answer.stderr);
+        assert!(answer.stderr.starts_with("error: unexpected value '…' for '--"), "{}", answer.stderr);
+    }
 }
 
 #[test]
