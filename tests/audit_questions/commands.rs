@@ -375,6 +375,39 @@ fn the_last_lines_are_shown_and_new_ones_followed_into_the_next_segment() {
 }
 
 #[test]
+fn groups_are_limited_as_lines_are() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let by_caller = |limit: &str| {
+        let answer = run(&["audit", "query", path(folder.path()), "--by", "caller", "--limit", limit], "");
+        assert_eq!(answer.code, Some(0));
+        (answer.stdout, answer.stderr)
+    };
+    let all =
+        "CALLER      COUNT\nkyc-api         2\n(none)          1\nbatch           1\nops-portal      1\n";
+    assert_eq!(
+        by_caller("1"),
+        (
+            "CALLER   COUNT\nkyc-api      2\n".to_owned(),
+            "these are 1 of 4 groups: --limit 0 shows all\n".to_owned()
+        )
+    );
+    for limit in ["0", "4", "9"] {
+        assert_eq!(by_caller(limit), (all.to_owned(), String::new()), "{limit}");
+    }
+}
+
+#[test]
+fn the_help_lists_every_outcome_that_can_be_asked_for() {
+    let help = run(&["audit", "query", "--help"], "").stdout;
+    let words: Vec<&str> =
+        help.split(|character: char| !character.is_alphanumeric() && character != '_').collect();
+    for outcome in dcams_gateway::audit::OUTCOMES {
+        assert!(words.contains(&outcome), "{outcome}");
+    }
+}
+
+#[test]
 fn what_has_a_segments_name_and_is_none_is_told_and_the_segments_answer() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
