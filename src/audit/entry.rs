@@ -23,8 +23,8 @@ pub const KINDS: [&str; 13] = [
 ];
 
 /// How a request can have ended. `open`: its intent has no outcome yet; no line says so, the lines together do.
-pub const OUTCOMES: [&str; 8] =
-    ["forwarded", "refused", "abandoned", "truncated", "not_sent", "unknown", "open", "unencodable"];
+pub const OUTCOMES: [&str; 7] =
+    ["forwarded", "refused", "abandoned", "truncated", "not_sent", "unknown", "open"];
 
 /// The members of a line that questions are about, borrowed from it. A line whose names need unescaping is none of
 /// ours: names of the configuration never do.

@@ -15,6 +15,7 @@ mod object;
 mod queue;
 mod record;
 mod recorder;
+mod regular;
 mod sealed;
 mod segments;
 mod signing;
@@ -30,7 +31,7 @@ pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub use encode::{intent, outcome};
 pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
 pub use event::{CredentialState, Origin, credentials};
-pub use export::{Format, export};
+pub use export::{Exporter, Format};
 pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;
 pub use health::{Health, LastCheckpoint};
@@ -43,6 +44,7 @@ pub use record::{
     ReturnedStatus, Textless, UpstreamFacts,
 };
 pub use recorder::Recorder;
+pub use regular::regular;
 pub use sealed::Sealed;
 pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
 use super::filter::Filter;
+use super::regular::regular;
 use super::segments::{Ending, Segment, Segments};
 
 /// Looked through from the end, first; then eight times as much, until it is enough.
@@ -16,7 +17,7 @@ const WINDOW_BYTES: u64 = 1 << 20;
 /// # Errors
 ///
 /// A segment cannot be read.
-pub fn last_lines(segments: &Segments, filter: &Filter, count: usize) -> io::Result<Vec<Vec<u8>>> {
+pub fn last_lines(segments: &[Segment], filter: &Filter, count: usize) -> io::Result<Vec<Vec<u8>>> {
     let mut last = VecDeque::new();
     for segment in segments.iter().rev() {
         let missing = count - last.len();
@@ -58,7 +59,7 @@ fn last_of_segment(segment: &Segment, filter: &Filter, count: usize) -> io::Resu
     }
 }
 
-/// Retention removes segments at any time; and a link in the place of one is no part of the log: `audit verify` tells.
+/// Retention removes segments at any time; and what took the place of one meanwhile is no part of the log.
 fn is_no_segment(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
 }
@@ -79,7 +80,7 @@ pub struct Follower {
 impl Follower {
     /// Begins behind what `segments` held when they were listed.
     #[must_use]
-    pub fn behind(folder: &Path, segments: &Segments) -> Self {
+    pub fn behind(folder: &Path, segments: &[Segment]) -> Self {
         let last = segments.last();
         Self {
             folder: folder.to_owned(),
@@ -88,7 +89,8 @@ impl Follower {
         }
     }
 
-    /// Shows the lines that were written since, also in segments that were begun since.
+    /// Shows the lines that were written since, also in segments that were begun since. `pass_over` is told of what
+    /// has a segment's name and is none, each time.
     ///
     /// # Errors
     ///
@@ -96,11 +98,12 @@ impl Follower {
     pub fn new_lines(
         &mut self,
         filter: &Filter,
+        pass_over: &mut dyn FnMut(&Segment),
         show: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         // Listed before the present segment is read to its end: what follows it is complete then.
-        let segments = Segments::open(&self.folder)?;
-        for segment in segments.iter() {
+        let segments = regular(&Segments::open(&self.folder)?, pass_over);
+        for segment in &segments {
             if segment.first_seq < self.first_seq {
                 continue;
             }
@@ -144,7 +147,8 @@ mod tests {
     fn last(folder: &Path, kinds: &[&str], count: usize) -> Vec<String> {
         let filter =
             Filter { kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(), ..Filter::default() };
-        let lines = last_lines(&Segments::open(folder).unwrap(), &filter, count).unwrap();
+        let segments = regular(&Segments::open(folder).unwrap(), &mut |_| panic!("it is a file"));
+        let lines = last_lines(&segments, &filter, count).unwrap();
         lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
     }
 
@@ -174,7 +178,7 @@ mod tests {
                 lines.push_str(std::str::from_utf8(line).unwrap());
                 Ok(())
             };
-            follower.new_lines(&Filter::default(), &mut show).unwrap();
+            follower.new_lines(&Filter::default(), &mut |_| {}, &mut show).unwrap();
             lines
         };
         assert_eq!(new(), "");

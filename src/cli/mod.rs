@@ -164,7 +164,8 @@ fn ended(command: Command) -> Exit {
     }
 }
 
-/// Without the words that stand where none belongs: one of them may be a key that was pasted there.
+/// Without the words that stand where none belongs, also behind `=` of a flag that takes no value: one of them may be a
+/// key, or a person's e-mail, that was pasted there.
 fn unquoted(mut error: clap::Error) -> clap::Error {
     let stray = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => !argument.starts_with('-'),
@@ -173,6 +174,9 @@ fn unquoted(mut error: clap::Error) -> clap::Error {
     if error.kind() == ErrorKind::UnknownArgument && stray {
         error.insert(ContextKind::InvalidArg, ContextValue::String("…".to_owned()));
         error.remove(ContextKind::Suggested);
+    }
+    if error.kind() == ErrorKind::TooManyValues {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
     }
     error
 }

@@ -199,7 +199,8 @@ proptest! {
         for requests in [40, 70] {
             time = write_traffic(&mut log, &mut random, &mut open, requests, time);
             let mut notices = Vec::new();
-            let index = Index::open(folder.path(), None, &mut |notice| notices.push(notice)).unwrap();
+            let file = folder.path().join("index.sqlite");
+            let index = Index::open(folder.path(), Some(&file), &mut |notice| notices.push(notice)).unwrap();
             prop_assert_eq!(&notices, &vec![]);
             for (filter, by, limit, newest) in &asked {
                 let expected = expected(&log, filter);

@@ -11,7 +11,7 @@ use dcams_gateway::schema::Normalise;
 use dcams_gateway::secret::Secret;
 use serde_json::Value;
 
-use crate::log::{BEGIN_US, HOUR_US, Log, Request, hex};
+use crate::log::{BEGIN_US, HOUR_US, Log, Request, cache, hex};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dcams-gateway");
 const EMAIL: &str = "  Jane@Example.COM ";
@@ -23,7 +23,7 @@ struct Answer {
 }
 
 fn run(arguments: &[&str], input: &str) -> Answer {
-    answered(Command::new(BINARY).args(arguments), input)
+    answered(Command::new(BINARY).args(arguments).env("XDG_CACHE_HOME", cache()), input)
 }
 
 fn answered(command: &mut Command, input: &str) -> Answer {
@@ -263,15 +263,20 @@ fn a_person_is_found_by_an_email_that_no_output_holds() {
     );
 
     let nobody = find(&[&both[..], &["--count"]].concat(), "nobody@example.com");
-    assert_eq!(
-        (nobody.code, nobody.stdout.as_str(), nobody.stderr.as_str()),
-        (Some(1), "0\n", "nothing found\n")
-    );
+    let told = "nothing found; requests of the log with fingerprints: 3 of key id k1, 1 of key id k2. A key file that \
+                does not hold the key of its --key-id finds nothing and cannot be told from the right one: a person \
+                who must be found proves the key\n";
+    assert_eq!((nobody.code, nobody.stdout.as_str(), nobody.stderr.as_str()), (Some(1), "0\n", told));
     for (arguments, input, problem) in [
         (&both[..], "", "error: there is no value"),
         (&both, "jane@example.com\njane@example.com\n", "error: one value at a time"),
         (&[], EMAIL, "error: which key?"),
         (&one[..2], EMAIL, "error: each --key-file needs its --key-id"),
+        (
+            &["--key-file", path(&k1), "--key-id", "jane@example.com"],
+            EMAIL,
+            "error: --key-id: 1 to 32 of a-z ",
+        ),
     ] {
         let answer = find(arguments, input);
         assert_eq!(answer.code, Some(2), "{problem}");
@@ -280,6 +285,12 @@ fn a_person_is_found_by_an_email_that_no_output_holds() {
     // On the command line it is refused, and not quoted.
     let pasted = find(&[&both[..], &["jane@example.com"]].concat(), "");
     assert_eq!(pasted.code, Some(2));
+    for flag in ["--email=jane@example.com", "--reference=jane@example.com", "--echo=jane@example.com"] {
+        let answer = run(&["audit", "find", path(&audit), flag], "");
+        assert_eq!(answer.code, Some(2), "{flag}");
+        assert!(!answer.stderr.contains("jane"), "{}", answer.stderr);
+        assert!(answer.stderr.starts_with("error: unexpected value '…' for '--"), "{}", answer.stderr);
+    }
 }
 
 #[test]
@@ -292,7 +303,11 @@ fn a_person_is_found_with_the_key_of_the_configuration() {
     let minimal = fs::read_to_string("config/minimal.toml").unwrap();
     let mut configuration: toml::Table = minimal.parse().unwrap();
     let key: toml::Table = format!("file = {:?}", path(&k1)).parse().unwrap();
-    configuration["audit"].as_table_mut().unwrap().insert("fingerprint_key".to_owned(), key.into());
+    let output: toml::Table = format!("folder = {:?}", path(&audit)).parse().unwrap();
+    let configured = configuration["audit"].as_table_mut().unwrap();
+    configured.insert("fingerprint_key".to_owned(), key.into());
+    // A folder that is there: the configuration is judged as a whole.
+    configured.insert("output".to_owned(), output.into());
     let file = folder.path().join("gateway.toml");
     fs::write(&file, configuration.to_string()).unwrap();
     let answer = run(&["audit", "find", path(&audit), "--email", "--config", path(&file), "--count"], EMAIL);
@@ -360,44 +375,207 @@ fn the_last_lines_are_shown_and_new_ones_followed_into_the_next_segment() {
 }
 
 #[test]
-fn where_the_folder_cannot_be_written_the_index_is_kept_in_the_cache() {
+fn groups_are_limited_as_lines_are() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let by_caller = |limit: &str| {
+        let answer = run(&["audit", "query", path(folder.path()), "--by", "caller", "--limit", limit], "");
+        assert_eq!(answer.code, Some(0));
+        (answer.stdout, answer.stderr)
+    };
+    let all =
+        "CALLER      COUNT\nkyc-api         2\n(none)          1\nbatch           1\nops-portal      1\n";
+    assert_eq!(
+        by_caller("1"),
+        (
+            "CALLER   COUNT\nkyc-api      2\n".to_owned(),
+            "these are 1 of 4 groups: --limit 0 shows all\n".to_owned()
+        )
+    );
+    for limit in ["0", "4", "9"] {
+        assert_eq!(by_caller(limit), (all.to_owned(), String::new()), "{limit}");
+    }
+}
+
+#[test]
+fn the_help_lists_every_outcome_that_can_be_asked_for() {
+    let help = run(&["audit", "query", "--help"], "").stdout;
+    let words: Vec<&str> =
+        help.split(|character: char| !character.is_alphanumeric() && character != '_').collect();
+    for outcome in dcams_gateway::audit::OUTCOMES {
+        assert!(words.contains(&outcome), "{outcome}");
+    }
+}
+
+#[test]
+fn what_has_a_segments_name_and_is_none_is_told_and_the_segments_answer() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = small_log(folder.path());
+    let name = |seq| folder.path().join(Segment::name_of(seq));
+    let first_events =
+        |command: &[&str]| run(&[&["audit", command[0], path(folder.path())], &command[1..]].concat(), "");
+    let commands: [&[&str]; 4] = [
+        &["tail", "-n", "100", "-o", "json"],
+        &["export", "--format", "ocsf"],
+        &["query", "-o", "json", "--limit", "0"],
+        &["query", "--by", "caller,outcome"],
+    ];
+    let before = commands.map(|command| first_events(command).stdout);
+    // Among the lines of a segment, behind the last one, and before the first.
+    let _socket = std::os::unix::net::UnixListener::bind(name(4)).unwrap();
+    mknodat(CWD, name(5), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    fs::create_dir(name(9_000_000)).unwrap();
+    std::os::unix::fs::symlink("chain", name(0)).unwrap();
+    for (command, before) in commands.iter().zip(&before) {
+        let answer = first_events(command);
+        assert_eq!((answer.code, &answer.stdout), (Some(0), before), "{command:?}: {}", answer.stderr);
+        for seq in [0, 4, 5, 9_000_000] {
+            let told = format!("warning: {}: named as a segment, but no regular file; ", name(seq).display());
+            assert_eq!(answer.stderr.matches(&told).count(), 1, "{command:?}: {}", answer.stderr);
+        }
+    }
+
+    let mut command = Command::new(BINARY);
+    command.args([
+        "audit",
+        "tail",
+        path(folder.path()),
+        "-f",
+        "-n",
+        "1",
+        "-o",
+        "json",
+        "--kind",
+        "loss,stop",
+    ]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap()["kind"].clone();
+    assert_eq!(next(), "loss");
+    log.event("stop", BEGIN_US, r#","in_progress":0"#);
+    log.write();
+    assert_eq!(next(), "stop");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_is_exported_names_the_chain_and_the_version_that_wrote_it_also_from_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    small_log(folder.path());
+    let answer = run(&["audit", "export", path(folder.path()), "--format", "ocsf", "--from-seq", "8"], "");
+    let events: Vec<Value> = answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named: Vec<_> = events
+        .iter()
+        .map(|event| (event["metadata"]["uid"].as_str(), event["metadata"]["product"]["version"].as_str()))
+        .collect();
+    let chain = "00000000-0000-0000-0000-000000000001";
+    let [eighth, ninth] = [8, 9].map(|seq| format!("{chain}-{seq}"));
+    assert_eq!(named, [(Some(eighth.as_str()), Some("0.1.0")), (Some(ninth.as_str()), Some("0.1.0"))]);
+}
+
+#[test]
+fn an_index_beside_the_log_or_of_a_copy_is_never_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (audit, copy) = (folder.path().join("audit"), folder.path().join("copy"));
+    fs::create_dir(&audit).unwrap();
+    fs::create_dir(&copy).unwrap();
+    small_log(&audit);
+    let beside = audit.join("index.sqlite");
+    let reindexed = run(&["audit", "reindex", path(&audit), "--index", path(&beside)], "");
+    assert_eq!(reindexed.code, Some(0), "{}", reindexed.stderr);
+    let connection = rusqlite::Connection::open(&beside).unwrap();
+    connection.execute_batch("DELETE FROM request; DELETE FROM hourly;").unwrap();
+    drop(connection);
+    for entry in fs::read_dir(&audit).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    let [k1, _] = keys(folder.path());
+    let find = |folder: &Path, more: &[&str]| {
+        let whole =
+            ["audit", "find", path(folder), "--email", "--key-file", path(&k1), "--key-id", "k1", "--count"];
+        run(&[&whole[..], more].concat(), EMAIL).stdout
+    };
+    // It was asked for by name.
+    assert_eq!(find(&audit, &["--index", path(&beside)]), "0\n");
+    assert_eq!((find(&audit, &[]), find(&copy, &[])), ("2\n".to_owned(), "2\n".to_owned()));
+    let kept = |folder: &Path| {
+        let answer = run(&["audit", "reindex", path(folder)], "");
+        let (path, told) = answer.stdout.split_once(": ").unwrap();
+        assert!(told.starts_with("5 requests and 3 other lines, "), "{told}");
+        PathBuf::from(path)
+    };
+    let (of_log, of_copy) = (kept(&audit), kept(&copy));
+    assert_ne!(of_log, of_copy);
+    for path in [&of_log, &of_copy] {
+        assert_eq!(path.parent().unwrap(), cache().join("dcams-gateway").canonicalize().unwrap());
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // Another chain in the same folder has another index.
+    fs::remove_dir_all(&audit).unwrap();
+    fs::create_dir(&audit).unwrap();
+    Log::begin(&audit, 2).write();
+    let other = run(&["audit", "reindex", path(&audit)], "").stdout;
+    assert!(other.contains(": 0 requests and 1 other lines, "), "{other}");
+    assert_ne!(Path::new(other.split_once(": ").unwrap().0), of_log);
+}
+
+#[test]
+fn the_index_is_kept_in_a_private_cache_or_gone_afterwards() {
     use std::os::unix::process::CommandExt;
 
     let folder = tempfile::tempdir().unwrap();
-    let (audit, cache) = (folder.path().join("audit"), folder.path().join("cache"));
-    fs::create_dir(&audit).unwrap();
-    fs::create_dir(&cache).unwrap();
+    let [audit, cache, temporary] = ["audit", "cache", "temporary"].map(|name| folder.path().join(name));
+    for path in [&audit, &cache, &temporary] {
+        fs::create_dir(path).unwrap();
+    }
     small_log(&audit);
     let binary = folder.path().join("dcams-gateway");
     fs::copy(BINARY, &binary).unwrap();
-    for (path, mode) in [(folder.path(), 0o755), (&audit, 0o555), (&cache, 0o777)] {
+    for (path, mode) in [(folder.path(), 0o755), (&audit, 0o555), (&cache, 0o777), (&temporary, 0o777)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let query = |cache: &Path| {
+    let query = |set: &[(&str, &Path)]| {
         let mut command = Command::new(&binary);
         command
             .args(["audit", "query", path(&audit), "--count"])
-            .env("XDG_CACHE_HOME", cache)
-            .env("TMPDIR", &audit);
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("HOME");
+        command.env("TMPDIR", &temporary).envs(set.iter().copied());
         // Nothing is forbidden to root.
         if rustix::process::geteuid().is_root() {
             command.uid(65534).gid(65534);
         }
         answered(&mut command, "")
     };
-    for _ in 0..2 {
-        let answer = query(&cache);
+    let answered = |set: &[(&str, &Path)]| {
+        let answer = query(set);
         assert_eq!((answer.code, answer.stdout.as_str()), (Some(0), "5\n"), "{}", answer.stderr);
-        assert!(
-            answer.stderr.starts_with("the log's folder cannot be written: its index is kept as "),
-            "{}",
-            answer.stderr
-        );
+        answer.stderr
+    };
+    let for_this_time = |set: &[(&str, &Path)]| {
+        let told = answered(set);
+        assert!(told.starts_with("there is no private cache to keep the index in "), "{told}");
+        assert!(told.contains(path(&temporary)), "{told}");
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+    };
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(answered(&[("XDG_CACHE_HOME", &cache)]), "");
+    assert_eq!(answered(&[("HOME", &cache)]), "");
+    for made in [cache.join("dcams-gateway"), cache.join(".cache/dcams-gateway")] {
+        assert_eq!(mode(&made), 0o700);
     }
-    let kept = fs::read_dir(cache.join("dcams-gateway"));
-    // Whose the folder is, only its user can look into it.
-    assert!(kept.is_err() || kept.unwrap().count() == 2);
-    let nowhere = query(&audit);
+    for_this_time(&[]);
+    for_this_time(&[("XDG_CACHE_HOME", Path::new("relative"))]);
+    for_this_time(&[("XDG_CACHE_HOME", &audit)]);
+    // A link may lead anywhere, also into the log.
+    let linked = temporary.join("../linked");
+    fs::create_dir(&linked).unwrap();
+    std::os::unix::fs::symlink(cache.join("dcams-gateway"), linked.join("dcams-gateway")).unwrap();
+    for_this_time(&[("XDG_CACHE_HOME", &linked)]);
+    let nowhere = query(&[("TMPDIR", &audit)]);
     assert_eq!((nowhere.code, nowhere.stdout.as_str()), (Some(77), ""));
     fs::set_permissions(&audit, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -11,6 +11,11 @@ use dcams_gateway::audit::{Chain, ChainKey, Segment};
 use dcams_gateway::secret::Secret;
 use jiff::Timestamp;
 
+/// Where commands that are started keep their indices, in place of the cache of who runs the tests.
+pub fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit-questions-cache")
+}
+
 /// 2026-11-01T00:00:00Z.
 pub const BEGIN_US: i64 = 1_793_491_200_000_000;
 pub const HOUR_US: i64 = 3_600_000_000;

@@ -2,15 +2,21 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use dcams_gateway::audit::{Filter, Group, Index, IndexFault, Notice, Order, Segment};
 
 use crate::log::{BEGIN_US, Log, Random, Request, request};
 
+/// Where the index is kept.
+fn file(folder: &Path) -> PathBuf {
+    folder.join("index.sqlite")
+}
+
 fn open(folder: &Path) -> (Index, Vec<Notice>) {
     let mut notices = Vec::new();
-    let index = Index::open(folder, None, &mut |notice| notices.push(notice)).unwrap();
+    let index = Index::open(folder, Some(&file(folder)), &mut |notice| notices.push(notice)).unwrap();
     (index, notices)
 }
 
@@ -102,6 +108,84 @@ fn a_line_that_is_not_where_it_was_is_not_shown() {
 }
 
 #[test]
+fn what_an_index_says_of_a_line_that_does_not_say_it_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::begin(folder.path(), 1);
+    write(&mut log, 5);
+    let seq = log.next_seq();
+    log.outcome(&Request {
+        outcome: "refused",
+        code: Some("rate_limited"),
+        status: Some(429),
+        caller: Some("kyc-api"),
+        service: Some("getStatus"),
+        ..request(&mut Random(1), BEGIN_US + 9, 3)
+    });
+    log.write();
+    drop(open(folder.path()));
+    let number =
+        |role: u8, text: &str| format!("(SELECT id FROM name WHERE role = {role} AND text = '{text}')");
+    let refused = Filter { outcomes: vec!["refused".to_owned()], ..Filter::default() };
+    let forwarded = Filter { outcomes: vec!["forwarded".to_owned()], ..Filter::default() };
+    for (change, filter) in [
+        (format!("outcome = {}", number(3, "forwarded")), &forwarded),
+        ("status = 200".to_owned(), &Filter { statuses: vec![(200, 200)], ..Filter::default() }),
+        ("code = 0".to_owned(), &Filter { codes: vec!["(none)".to_owned()], ..Filter::default() }),
+        (format!("outcome = {}", number(3, "open")), &Filter::default()),
+        ("time = time - 1".to_owned(), &refused),
+        ("seq = 1, offset = 0".to_owned(), &Filter::default()),
+    ] {
+        let copy = folder.path().join("changed.sqlite");
+        fs::copy(file(folder.path()), &copy).unwrap();
+        let connection = rusqlite::Connection::open(&copy).unwrap();
+        // A name that the log does not have yet: nothing is open.
+        connection.execute("INSERT OR IGNORE INTO name(role, text) VALUES(3, 'open')", []).unwrap();
+        let changed = connection.execute(&format!("UPDATE request SET {change} WHERE seq = {seq}"), []);
+        assert_eq!(changed, Ok(1), "{change}");
+        drop(connection);
+        let mut notices = Vec::new();
+        let index = Index::open(folder.path(), Some(&copy), &mut |notice| notices.push(notice)).unwrap();
+        let listed = index.list(filter, Order::Oldest, 9, &mut |found| {
+            assert_ne!(found.entry.seq, seq, "{change}");
+            ControlFlow::Continue(())
+        });
+        assert!(matches!(listed, Err(IndexFault::Unfit(_))), "{change}: {listed:?}");
+        assert_eq!(notices, []);
+    }
+}
+
+#[test]
+fn an_index_that_others_could_have_written_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::begin(folder.path(), 1);
+    write(&mut log, 5);
+    let path = file(folder.path());
+    drop(open(folder.path()));
+    let foreign = [Notice::MadeAgain("others than this user could have written it")];
+    for mode in [0o620, 0o602] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let (index, notices) = open(folder.path());
+        assert_eq!((count(&index), &notices[..]), (5, &foreign[..]));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // What SQLite would play back into it.
+    let journal = folder.path().join("index.sqlite-journal");
+    fs::write(&journal, "").unwrap();
+    fs::set_permissions(&journal, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(open(folder.path()).1, foreign);
+    // Only root may give files away.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+        let (index, notices) = open(folder.path());
+        assert_eq!((count(&index), &notices[..]), (5, &foreign[..]));
+    }
+    fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+    assert_eq!(open(folder.path()).1, foreign);
+    assert_eq!(open(folder.path()).1, []);
+}
+
+#[test]
 fn what_retention_removed_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::begin(folder.path(), 1);
@@ -184,10 +268,10 @@ fn a_link_in_the_place_of_a_segment_is_told_and_the_others_answer() {
     let segment = folder.path().join(Segment::name_of(second));
     fs::rename(&segment, folder.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", &segment).unwrap();
-    let told = Notice::Unreadable { lines: 1, segment: Segment::name_of(second), offset: 0 };
+    let told = Notice::PassedOver(segment);
     let (index, notices) = open(folder.path());
-    let stale = Notice::MadeAgain("the log is not as it was when it was indexed");
-    assert_eq!((count(&index), notices), (6, vec![stale, told.clone()]));
+    let stale = Notice::MadeAgain("a segment that it knows is missing");
+    assert_eq!((count(&index), notices), (6, vec![told.clone(), stale]));
     // Told every time, and not made again every time.
     let (index, notices) = open(folder.path());
     assert_eq!((count(&index), notices), (6, vec![told]));
@@ -203,7 +287,8 @@ fn another_process_that_writes_the_index_is_waited_for() {
     let (waiting, seen) = std::sync::mpsc::channel();
     let path = folder.path().to_owned();
     let asker = std::thread::spawn(move || {
-        let index = Index::open(&path, None, &mut |notice| waiting.send(notice).unwrap()).unwrap();
+        let index =
+            Index::open(&path, Some(&file(&path)), &mut |notice| waiting.send(notice).unwrap()).unwrap();
         count(&index)
     });
     assert_eq!(seen.recv(), Ok(Notice::Waiting));

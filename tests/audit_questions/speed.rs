@@ -58,7 +58,8 @@ fn timed<T>(what: impl FnOnce() -> T) -> (T, Duration) {
 
 /// From opening the index, which looks for new lines, to the last line of the answer.
 fn ask(folder: &Path, filter: &Filter, by: Option<&[Group]>) -> u64 {
-    let index = Index::open(folder, None, &mut |notice| panic!("{notice:?}")).unwrap();
+    let index =
+        Index::open(folder, Some(&folder.join("index.sqlite")), &mut |notice| panic!("{notice:?}")).unwrap();
     match by {
         Some(by) => index.count(filter, by).unwrap().iter().map(|(_, count)| count).sum(),
         None => index.list(filter, Order::Newest, 100, &mut |_| ControlFlow::Continue(())).unwrap(),
@@ -73,7 +74,12 @@ fn speed_of_answers_from_a_large_log() {
     let bytes = Segments::open(folder.path()).unwrap().bytes();
     println!("log: {records} records, {requests} requests, {bytes} bytes, written in {written:.1?}");
 
-    let (size, built) = timed(|| Index::make(folder.path(), None, &mut |_| {}).unwrap().size().unwrap());
+    let (size, built) = timed(|| {
+        Index::make(folder.path(), Some(&folder.path().join("index.sqlite")), &mut |_| {})
+            .unwrap()
+            .size()
+            .unwrap()
+    });
     let rate = records as f64 / built.as_secs_f64();
     println!(
         "index: built in {built:.1?}, {rate:.0} records/s; {} bytes, {:.1} % of the log, {:.0} bytes/request",

@@ -44,6 +44,8 @@ fn on_terminal(command: &mut Command, prompt: &str, typed: &str) -> String {
 fn audit(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dcams-gateway"));
     command.arg("audit").args(arguments).env_remove("NO_COLOR").env("TERM", "xterm");
+    // Of this process's tests only.
+    command.env("XDG_CACHE_HOME", crate::log::cache());
     command
 }
 
@@ -60,12 +62,17 @@ fn a_value_that_is_typed_is_not_shown_unless_that_is_asked_for() {
     fs::write(&key, [1; 32]).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let (path, key) = (folder.path().to_str().unwrap(), key.to_str().unwrap());
-    let find = ["find", path, "--email", "--key-file", key, "--key-id", "k1"];
+    let index = folder.path().join("index.sqlite");
+    let find =
+        ["find", path, "--email", "--key-file", key, "--key-id", "k1", "--index", index.to_str().unwrap()];
+    let nothing = "nothing found; requests of the log with fingerprints: 1 of key id k1. A key file that does not hold \
+                   the key of its --key-id finds nothing and cannot be told from the right one: a person who must be \
+                   found proves the key\r\n";
     let hidden = on_terminal(&mut audit(&find), "E-mail (not shown): ", "jane@example.com\n");
-    assert_eq!(hidden, "E-mail (not shown): \r\nnothing found\r\n");
+    assert_eq!(hidden, format!("E-mail (not shown): \r\n{nothing}"));
     let echoed =
         on_terminal(&mut audit(&[&find[..], &["--echo"]].concat()), "E-mail: ", "jane@example.com\n");
-    assert_eq!(echoed, "E-mail: jane@example.com\r\nnothing found\r\n");
+    assert_eq!(echoed, format!("E-mail: jane@example.com\r\n{nothing}"));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{Action, Line, without_nulls};
 
 const ECS_VERSION: &str = "8.17.0";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What has a place of its own in the event.
 const MAPPED: [&str; 11] =
@@ -47,7 +46,7 @@ pub(super) fn event(line: &Line<'_>, action: Action) -> Option<Value> {
         "service": {
             "name": "dcams-gateway",
             "type": "dcams-gateway",
-            "version": VERSION,
+            "version": line.writer.version,
             "node": { "name": line.text("instance") },
         },
         "user": { "name": line.text("caller") },
@@ -96,7 +95,7 @@ fn outcome(line: &Line<'_>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, export};
+    use super::super::{Exporter, Format};
     use super::*;
 
     #[test]
@@ -112,7 +111,7 @@ mod tests {
                 "id": "019a0000-0000-7000-8000-000000000001", "sequence": 7, "duration": 1_500_000,
             },
             "service": {
-                "name": "dcams-gateway", "type": "dcams-gateway", "version": VERSION, "node": { "name": "gw-1" },
+                "name": "dcams-gateway", "type": "dcams-gateway", "node": { "name": "gw-1" },
             },
             "user": { "name": "kyc-api" },
             "trace": { "id": "0af7651916cd43dd8448eb211c80319c" },
@@ -129,7 +128,7 @@ mod tests {
                 "us": { "total": 1500 },
             },
         });
-        assert_eq!(export(line, Format::Ecs), Some(expected));
+        assert_eq!(Exporter::to(Format::Ecs).event(line), Some(expected));
     }
 
     #[test]
@@ -138,11 +137,15 @@ mod tests {
             let line = format!(
                 r#"{{"seq":1,"v":1,"kind":"outcome","time":"2026-11-20T14:00:00.000000Z",{members}}}"#
             );
-            let event = export(line.as_bytes(), Format::Ecs).unwrap();
+            let event = Exporter::to(Format::Ecs).event(line.as_bytes()).unwrap();
             format!("{} {}", event["event"]["type"], event["event"]["outcome"])
         };
         for (members, expected) in [
             (r#""effect":"write","outcome":"forwarded","status":200"#, r#"["change","allowed"] "success""#),
+            (
+                r#""effect":"write","outcome":"forwarded","status":200,"upstream":{"status":200,"result":"Error"}"#,
+                r#"["change","allowed"] "failure""#,
+            ),
             (r#""effect":"read","outcome":"unknown""#, r#"["access","info"] "unknown""#),
             (r#""outcome":"not_sent","status":503"#, r#"["access","denied"] "failure""#),
         ] {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::{Action, Line, without_nulls};
 
 const SCHEMA_VERSION: &str = "1.5.0";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What has a place of its own in the event. All else is kept under `unmapped`, as it stands in the line.
 const MAPPED: [&str; 13] = [
@@ -29,8 +28,8 @@ const CRITICAL: u8 = 5;
 pub(super) fn event(line: &Line<'_>, action: Action) -> Option<Value> {
     let mut event = match action {
         Action::Request => request(line),
-        Action::Start => lifecycle(3, "Start"),
-        Action::Stop => lifecycle(4, "Stop"),
+        Action::Start => lifecycle(line, 3, "Start"),
+        Action::Stop => lifecycle(line, 4, "Stop"),
         Action::Trouble => classified(6, 6008, 1, "General Error", severity_of_trouble(line)),
         Action::Change => classified(0, 0, 99, line.text("kind")?, INFORMATIONAL),
     };
@@ -93,10 +92,10 @@ fn request(line: &Line<'_>) -> Value {
     event
 }
 
-fn lifecycle(activity: u64, name: &str) -> Value {
+fn lifecycle(line: &Line<'_>, activity: u64, name: &str) -> Value {
     let mut event = classified(6, 6002, activity, name, INFORMATIONAL);
     if let Some(event) = event.as_object_mut() {
-        event.insert("app".to_owned(), product());
+        event.insert("app".to_owned(), product(line));
     }
     event
 }
@@ -153,10 +152,12 @@ fn message(line: &Line<'_>) -> String {
 
 fn metadata(line: &Line<'_>, time: Option<&str>) -> Value {
     let seq = line.seq();
+    // No two lines of a chain have one number, and no two gateways one chain. Without it, this is as near as it gets.
+    let log = line.writer.chain.as_deref().or(line.text("id")).or(line.text("instance"));
     json!({
         "version": SCHEMA_VERSION,
-        "product": product(),
-        "uid": format!("{}-{seq}", line.text("id").or(line.text("instance")).unwrap_or("dcams-gateway")),
+        "product": product(line),
+        "uid": format!("{}-{seq}", log.unwrap_or("dcams-gateway")),
         "correlation_uid": line.text("trace_id").or(line.text("id")),
         "event_code": line.text("kind"),
         "log_name": "audit",
@@ -167,13 +168,14 @@ fn metadata(line: &Line<'_>, time: Option<&str>) -> Value {
     })
 }
 
-fn product() -> Value {
-    json!({ "name": "dcams-gateway", "vendor_name": "dcams-gateway", "version": VERSION })
+/// In the version that wrote the line, which need not be this one.
+fn product(line: &Line<'_>) -> Value {
+    json!({ "name": "dcams-gateway", "vendor_name": "dcams-gateway", "version": line.writer.version })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, export};
+    use super::super::{Exporter, Format};
     use super::*;
 
     #[test]
@@ -194,7 +196,7 @@ mod tests {
             "http_response": { "code": 200, "latency": 1, "length": 20 },
             "metadata": {
                 "version": "1.5.0",
-                "product": { "name": "dcams-gateway", "vendor_name": "dcams-gateway", "version": VERSION },
+                "product": { "name": "dcams-gateway", "vendor_name": "dcams-gateway" },
                 "uid": "019a0000-0000-7000-8000-000000000001-7",
                 "correlation_uid": "019a0000-0000-7000-8000-000000000001", "event_code": "outcome",
                 "log_name": "audit", "log_provider": "gw-1", "log_version": "1",
@@ -205,7 +207,7 @@ mod tests {
                 "bytes": { "received": 10, "returned": 20 }, "us": { "total": 1500 },
             },
         });
-        assert_eq!(export(line, Format::Ocsf), Some(expected));
+        assert_eq!(Exporter::to(Format::Ocsf).event(line), Some(expected));
     }
 
     #[test]
@@ -214,12 +216,14 @@ mod tests {
             let line = format!(
                 r#"{{"seq":1,"v":1,"kind":"outcome","time":"2026-11-20T14:00:00.000000Z",{members}}}"#
             );
-            let event = export(line.as_bytes(), Format::Ocsf).unwrap();
+            let event = Exporter::to(Format::Ocsf).event(line.as_bytes()).unwrap();
             (event["status_id"].as_u64().unwrap(), event["severity_id"].as_u64().unwrap())
         };
         for (members, expected) in [
             (r#""outcome":"forwarded","status":200"#, (1, 1)),
             (r#""outcome":"forwarded","status":404"#, (2, 1)),
+            (r#""outcome":"forwarded","status":200,"upstream":{"status":200,"result":"Error"}"#, (2, 1)),
+            (r#""outcome":"forwarded","status":200,"upstream":{"status":200,"result":"Success"}"#, (1, 1)),
             (r#""outcome":"unknown""#, (0, 3)),
             (r#""outcome":"not_sent","code":"audit_unavailable","status":503"#, (2, 4)),
             (r#""outcome":"refused","code":"unauthenticated","status":401"#, (2, 2)),

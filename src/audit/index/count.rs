@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::super::entry::Entry;
 use super::super::filter::{Filter, NONE};
-use super::super::segments::Segments;
+use super::super::segments::Segment;
 use super::fault::IndexFault;
 use super::list::{Found, Order, list};
 use super::select::{Selection, listed};
@@ -90,7 +90,7 @@ pub type Counted = (Vec<String>, u64);
 /// The largest first; times in their order where the first group is one.
 pub(super) fn count(
     connection: &Connection,
-    segments: &Segments,
+    segments: &[Segment],
     filter: &Filter,
     by: &[Group],
 ) -> Result<Vec<Counted>, IndexFault> {
@@ -104,7 +104,7 @@ pub(super) fn count(
 
 fn count_lines(
     connection: &Connection,
-    segments: &Segments,
+    segments: &[Segment],
     filter: &Filter,
     by: &[Group],
 ) -> Result<Vec<Counted>, IndexFault> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::super::entry::Entry;
-use super::super::segments::{Segment, Segments};
+use super::super::segments::Segment;
 use super::fault::{IndexFault, Notice, Progress};
 use super::load::{Loader, Open};
 use super::place::Place;
@@ -27,7 +27,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// asked for.
 pub(super) fn open_current(
     place: &Place,
-    segments: &Segments,
+    segments: &[Segment],
     again: bool,
     notify: &mut dyn FnMut(Notice),
 ) -> Result<Connection, IndexFault> {
@@ -42,9 +42,10 @@ pub(super) fn open_current(
 
 fn update(
     place: &Place,
-    segments: &Segments,
+    segments: &[Segment],
     notify: &mut dyn FnMut(Notice),
 ) -> Result<Connection, IndexFault> {
+    place.prove_own()?;
     let connection = connect(&place.path)?;
     let reached = reached(&connection)?;
     judge(&connection, &reached, segments)?;
@@ -65,7 +66,7 @@ fn update(
 
 fn make(
     place: &Place,
-    segments: &Segments,
+    segments: &[Segment],
     notify: &mut dyn FnMut(Notice),
 ) -> Result<Connection, IndexFault> {
     let draft = place.begin_draft()?;
@@ -134,7 +135,7 @@ fn reached(connection: &Connection) -> Result<Vec<Reached>, IndexFault> {
 
 /// Whether what was indexed is still there. Of each segment the last line that was indexed is looked at: a log that
 /// was put back, or grew differently, differs there.
-fn judge(connection: &Connection, reached: &[Reached], segments: &Segments) -> Result<(), IndexFault> {
+fn judge(connection: &Connection, reached: &[Reached], segments: &[Segment]) -> Result<(), IndexFault> {
     let indexed: String = connection.query_row("SELECT chain FROM log", [], |row| row.get(0))?;
     if indexed != chain(segments) {
         return Err(IndexFault::Unfit("it is of another log"));
@@ -163,7 +164,7 @@ fn judge(connection: &Connection, reached: &[Reached], segments: &Segments) -> R
 }
 
 /// The id of the chain that the segments belong to; empty where they do not say.
-fn chain(segments: &Segments) -> String {
+pub(super) fn chain(segments: &[Segment]) -> String {
     let of_segment = |segment: &Segment| {
         let mut lines = segment.lines().ok()?;
         let line = lines.read_line().ok()??;
@@ -173,7 +174,7 @@ fn chain(segments: &Segments) -> String {
 }
 
 /// What of the log is not indexed yet.
-fn tasks<'a>(segments: &'a Segments, reached: &[Reached]) -> Vec<Task<'a>> {
+fn tasks<'a>(segments: &'a [Segment], reached: &[Reached]) -> Vec<Task<'a>> {
     let ends = segments.iter().skip(1).map(|next| next.first_seq).chain(std::iter::once(u64::MAX));
     let task = |(segment, end_seq): (&'a Segment, u64)| {
         let known = reached.iter().find(|reached| reached.first_seq == segment.first_seq);
@@ -242,7 +243,7 @@ fn names(connection: &Connection) -> Result<Names, IndexFault> {
 }
 
 /// The intents that have a row because they have no outcome yet. Their whole ids stand in their lines.
-fn open_intents(connection: &Connection, segments: &Segments) -> Result<HashMap<u128, Open>, IndexFault> {
+fn open_intents(connection: &Connection, segments: &[Segment]) -> Result<HashMap<u128, Open>, IndexFault> {
     let sql = format!(
         "SELECT seq, time, offset, {DIMENSIONS} FROM request INDEXED BY request_outcome WHERE outcome = \
          (SELECT id FROM name WHERE role = {} AND text = 'open')",

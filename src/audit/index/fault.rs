@@ -52,13 +52,10 @@ impl From<rusqlite::Error> for IndexFault {
 /// What the asker should know while waiting.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
-    /// The log's folder cannot be written: the index is kept elsewhere.
-    KeptElsewhere {
-        /// Where.
-        path: PathBuf,
-        /// Whether it is gone after this command.
-        temporary: bool,
-    },
+    /// There is no private cache: the index is kept here, and gone after this command.
+    Temporary(PathBuf),
+    /// It has a segment's name and is no regular file: no part of the log.
+    PassedOver(PathBuf),
     /// Another process brings the index up to date.
     Waiting,
     /// The index is made again.

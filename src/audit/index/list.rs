@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::super::entry::Entry;
 use super::super::filter::Filter;
-use super::super::segments::Segments;
+use super::super::segments::Segment;
 use super::fault::IndexFault;
 use super::read_back::ReadBack;
 use super::select::{Selection, listed};
@@ -52,7 +52,7 @@ struct Pointer {
 /// Shows the lines that `filter` asks for, at most `limit`; how many were shown.
 pub(super) fn list(
     connection: &Connection,
-    segments: &Segments,
+    segments: &[Segment],
     filter: &Filter,
     order: Order,
     limit: u64,
@@ -85,8 +85,12 @@ pub(super) fn list(
             let Some(entry) = Entry::read(line) else {
                 return Err(IndexFault::Unfit("a line changed since"));
             };
-            if filter.has_identity() && !filter.accepts_identity(&entry) {
-                continue;
+            match judged(filter, pointer, &entry) {
+                Judged::Asked => {}
+                Judged::Other => continue,
+                Judged::Unfit => {
+                    return Err(IndexFault::Unfit("a line is not what the index says of it"));
+                }
             }
             if shown == limit || show(&Found { line, entry, open: pointer.open }).is_break() {
                 return Ok(shown);
@@ -96,6 +100,49 @@ pub(super) fn list(
         if last_page || shown == limit {
             return Ok(shown);
         }
+    }
+}
+
+/// What a line that was read back turns out to be.
+enum Judged {
+    /// What was asked for.
+    Asked,
+    /// Something else, which the index cannot tell from it.
+    Other,
+    /// Something else, and the index should have known.
+    Unfit,
+}
+
+/// The index only says where to look: the line decides. Of a request that was asked for by its outcome, the intent
+/// does not say it: what it does say must fit.
+fn judged(filter: &Filter, pointer: &Pointer, entry: &Entry<'_>) -> Judged {
+    let is_intent = entry.kind == "intent";
+    let mut known = Filter { ids: Vec::new(), fingerprints: Vec::new(), ..filter.clone() };
+    let mut line = entry.clone();
+    if pointer.open {
+        line.outcome = Some("open");
+    } else if is_intent {
+        let (callers, services) = (known.callers, known.services);
+        known = Filter { callers, services, kinds: known.kinds, ..Filter::default() };
+    }
+    // Without kinds, a request is asked for, which is one line.
+    let of_kind = match (pointer.open, filter.kinds.is_empty()) {
+        (true, _) => is_intent,
+        (false, true) => entry.kind == "outcome",
+        (false, false) => true,
+    };
+    let in_place = match entry.time_us() {
+        Some(time) => is_intent && !pointer.open || time == pointer.time,
+        None => {
+            // It stands where the line before it stands.
+            (known.since_us, known.until_us) = (None, None);
+            true
+        }
+    };
+    match () {
+        () if !of_kind || !in_place || !known.accepts(&line) => Judged::Unfit,
+        () if !filter.accepts_identity(entry) => Judged::Other,
+        () => Judged::Asked,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where in ten million lines does the answer stand?
 //!
-//! An index in SQLite beside the log. It is never the record: it can be deleted at any time, is brought up to date
-//! before each question, made again where it does not fit the log, and every line that is shown is read back from its
-//! segment.
+//! An index in SQLite, kept by who asks and not beside the log, where it would be believed with the evidence. It is
+//! never the record: it can be deleted at any time, is brought up to date before each question, made again where it
+//! does not fit the log, and every line that is shown is read back from its segment and judged once more.
 
 mod count;
 mod current;
@@ -29,12 +29,13 @@ pub use self::row::Role;
 
 use self::place::Place;
 use super::filter::Filter;
-use super::segments::Segments;
+use super::regular::regular;
+use super::segments::{Segment, Segments};
 
 /// A log's index, up to date with what the log held when it was opened.
 pub struct Index {
     connection: Connection,
-    segments: Segments,
+    segments: Vec<Segment>,
     // Removed after the connection to it.
     place: Place,
 }
@@ -51,9 +52,10 @@ pub struct Size {
 }
 
 impl Index {
-    /// Opens the index of the log in `folder`, which is `file`, or else beside the log, or where the folder cannot be
-    /// written, in the user's cache. It is brought up to date, or made again where it does not fit. Waits for another
-    /// process that does so. `notify` is told what takes time.
+    /// Opens the index of the log in `folder`, which is `file`, or else one in the user's private cache, or, where
+    /// there is none, in a folder that is gone afterwards. It is brought up to date, or made again where it does not
+    /// fit, or others than this user could have written it. Waits for another process that does so. `notify` is told
+    /// what takes time.
     ///
     /// # Errors
     ///
@@ -86,12 +88,15 @@ impl Index {
         notify: &mut dyn FnMut(Notice),
     ) -> Result<Self, IndexFault> {
         let unreadable = |error| IndexFault::Log { path: folder.to_owned(), error };
-        // Before anything is written into a folder that may be another one's.
-        some_segment(&Segments::open(folder).map_err(unreadable)?).map_err(unreadable)?;
-        let place = Place::choose(folder, file, notify)?;
+        let listed = |pass_over: &mut dyn FnMut(&Segment)| {
+            let segments = regular(&Segments::open(folder).map_err(unreadable)?, pass_over);
+            some_segment(&segments).map_err(unreadable).map(|()| segments)
+        };
+        let chain = current::chain(&listed(&mut |other| notify(Notice::PassedOver(other.path.clone())))?);
+        let place = Place::choose(folder, &chain, file, notify)?;
         place.lock(notify)?;
         // Listed after the wait: another process may have indexed what was written meanwhile.
-        let segments = Segments::open(folder).map_err(unreadable)?;
+        let segments = listed(&mut |_| {})?;
         let connection = current::open_current(&place, &segments, again, notify)?;
         place.unlock();
         Ok(Self { connection, segments, place })
@@ -133,6 +138,18 @@ impl Index {
         Ok(names.collect::<Result<_, _>>()?)
     }
 
+    /// How many requests have a fingerprint that was made with the key `key`.
+    ///
+    /// # Errors
+    ///
+    /// The index cannot be read.
+    pub fn requests_with_key(&self, key: &str) -> Result<u64, IndexFault> {
+        let sql = "SELECT coalesce(sum(count), 0) FROM hourly WHERE fingerprint_key = \
+                   (SELECT id FROM name WHERE role = ?1 AND text = ?2)";
+        let stored = rusqlite::params![Role::FingerprintKey as i64, key];
+        Ok(self.connection.query_row(sql, stored, |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
     /// What it holds.
     ///
     /// # Errors
@@ -155,7 +172,7 @@ impl Index {
     }
 }
 
-fn some_segment(segments: &Segments) -> io::Result<()> {
+fn some_segment(segments: &[Segment]) -> io::Result<()> {
     if segments.is_empty() {
         let problem = "no audit-….jsonl stands here: name the folder of `audit.output`";
         return Err(io::Error::new(ErrorKind::NotFound, problem));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::super::object::hex;
@@ -20,30 +20,42 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// `explicit`, or beside the log, or, where that cannot be written, in the user's cache, or in a folder of its own
-    /// that is gone afterwards.
+    /// `explicit`, or in the user's private cache, or in a folder of its own that is gone afterwards. Never beside the
+    /// log: who may write there could choose what is found, and a copy of the log would bring its index along.
     pub(super) fn choose(
         folder: &Path,
+        chain: &str,
         explicit: Option<&Path>,
         notify: &mut dyn FnMut(Notice),
     ) -> Result<Self, IndexFault> {
         if let Some(path) = explicit {
             return Self::at(path, None).map_err(|error| place_fault(path, error));
         }
-        let beside = folder.join(NAME);
-        match Self::at(&beside, None) {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
-            {
-                let place = Self::elsewhere(folder)?;
-                notify(Notice::KeptElsewhere {
-                    path: place.path.clone(),
-                    temporary: place.temporary.is_some(),
-                });
-                Ok(place)
-            }
-            place => place.map_err(|error| place_fault(&beside, error)),
+        if let Some(place) = Self::cached(folder, chain) {
+            return Ok(place);
         }
+        let place = Self::temporary()?;
+        notify(Notice::Temporary(place.path.clone()));
+        Ok(place)
+    }
+
+    /// Whether nobody but this user can have written what stands here.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexFault::Unfit`]: somebody else can.
+    pub(super) fn prove_own(&self) -> Result<(), IndexFault> {
+        // SQLite plays a journal that it finds back into the index.
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            let path = with_suffix(&self.path, suffix);
+            match fs::symlink_metadata(&path) {
+                Err(gone) if gone.kind() == ErrorKind::NotFound => {}
+                Ok(file) if file.is_file() && is_own(&file) => {}
+                Ok(_) => return Err(IndexFault::Unfit("others than this user could have written it")),
+                Err(error) => return Err(place_fault(&path, error)),
+            }
+        }
+        Ok(())
     }
 
     /// Waits until no other process writes the index. Until [`Self::unlock`].
@@ -74,7 +86,7 @@ impl Place {
     pub(super) fn begin_draft(&self) -> Result<PathBuf, IndexFault> {
         let draft = self.draft();
         let begun = remove(&draft).and_then(|()| {
-            OpenOptions::new().write(true).create_new(true).mode(0o640).open(&draft).map(drop)
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map(drop)
         });
         begun.map_err(|error| place_fault(&draft, error))?;
         Ok(draft)
@@ -86,6 +98,7 @@ impl Place {
         let adopted = remove(&self.path)
             .and_then(|()| remove(&with_suffix(&self.path, "-journal")))
             .and_then(|()| remove(&with_suffix(&self.path, "-wal")))
+            .and_then(|()| remove(&with_suffix(&self.path, "-shm")))
             .and_then(|()| fs::rename(self.draft(), &self.path));
         adopted.map_err(|error| place_fault(&self.path, error))
     }
@@ -101,22 +114,21 @@ impl Place {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o640)
+            .mode(0o600)
             .custom_flags(no_follow)
             .open(with_suffix(&path, "-lock"))?;
         Ok(Self { path, lock, temporary })
     }
 
-    fn elsewhere(folder: &Path) -> Result<Self, IndexFault> {
-        let cached = cache().and_then(|cache| {
-            DirBuilder::new().recursive(true).mode(0o700).create(&cache).ok()?;
-            let whole = folder.canonicalize().ok()?;
-            let digest = hex(&sha256([whole.as_os_str().as_encoded_bytes()]));
-            Self::at(&cache.join(format!("audit-{}.sqlite", digest.get(..16)?)), None).ok()
-        });
-        if let Some(place) = cached {
-            return Ok(place);
-        }
+    /// Another folder or another chain in it has another index.
+    fn cached(folder: &Path, chain: &str) -> Option<Self> {
+        let cache = private_cache()?;
+        let whole = folder.canonicalize().ok()?;
+        let digest = hex(&sha256([whole.as_os_str().as_encoded_bytes(), b"\0", chain.as_bytes()]));
+        Self::at(&cache.join(format!("audit-{}.sqlite", digest.get(..32)?)), None).ok()
+    }
+
+    fn temporary() -> Result<Self, IndexFault> {
         let mut random = [0; 8];
         let filled = aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"));
         let temporary = std::env::temp_dir().join(format!("dcams-gateway-audit-{}", hex(&random)));
@@ -133,6 +145,26 @@ impl Drop for Place {
             let _ = fs::remove_dir_all(folder);
         }
     }
+}
+
+/// A folder that nobody else may look into or write to; `None` where there is none.
+fn private_cache() -> Option<PathBuf> {
+    let cache = cache()?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&cache).ok()?;
+    let made = fs::symlink_metadata(&cache).ok()?;
+    // A link is no folder here: it may lead anywhere.
+    if !made.is_dir() || made.uid() != rustix::process::geteuid().as_raw() {
+        return None;
+    }
+    if made.mode() & 0o777 != 0o700 {
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o700)).ok()?;
+    }
+    Some(cache)
+}
+
+/// This user's, and not to be written by anybody else.
+fn is_own(file: &fs::Metadata) -> bool {
+    file.uid() == rustix::process::geteuid().as_raw() && file.mode() & 0o022 == 0
 }
 
 fn cache() -> Option<PathBuf> {

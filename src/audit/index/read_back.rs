@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::super::segments::{LINE_BYTES, Segments};
+use super::super::segments::{LINE_BYTES, Segment};
 use super::fault::IndexFault;
 
 /// Read at once: most lines are shorter.
@@ -12,13 +12,13 @@ const PIECE_BYTES: usize = 4096;
 
 /// Reads single lines from their segments; the segment of the last one stays open.
 pub(super) struct ReadBack<'s> {
-    segments: &'s Segments,
+    segments: &'s [Segment],
     open: Option<(u64, File)>,
     buffer: Vec<u8>,
 }
 
 impl<'s> ReadBack<'s> {
-    pub(super) fn new(segments: &'s Segments) -> Self {
+    pub(super) fn new(segments: &'s [Segment]) -> Self {
         Self { segments, open: None, buffer: Vec::new() }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Answer {
     /// How many there are of each; several, separated by commas
     #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',', help_heading = "Answer")]
     by: Vec<By>,
-    /// At most so many lines; 0: all. Without it, 100 in a table, else all
+    /// At most so many lines, or groups with --by; 0: all. Without it, 100 lines in a table, else all
     #[arg(long, value_name = "LINES", help_heading = "Answer")]
     limit: Option<u64>,
     /// Which lines come first
@@ -34,7 +34,7 @@ pub(super) struct Answer {
     /// How the answer is written
     #[arg(long, short, value_name = "FORM", value_enum, default_value = "table", help_heading = "Answer")]
     output: Form,
-    /// Where the index is kept; without it beside the log, or in your cache where that cannot be written
+    /// Where the index is kept; without it in your private cache, never beside the log
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
 }
@@ -134,9 +134,18 @@ fn show(
 ) -> Result<(bool, io::Result<()>), IndexFault> {
     if answer.count || !answer.by.is_empty() {
         let by: Vec<Group> = answer.by.iter().copied().map(Group::from).collect();
-        let counts = index.count(filter, &by)?;
+        let mut counts = index.count(filter, &by)?;
         let any = counts.iter().any(|(_, count)| *count > 0);
-        return Ok((any, rows.counts(&by, &counts)));
+        let groups = counts.len();
+        if let Some(limit @ 1..) = answer.limit {
+            counts.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        let mut written = rows.counts(&by, &counts);
+        if counts.len() < groups {
+            written = written.and_then(|()| rows.flush());
+            tell(&format!("these are {} of {groups} groups: --limit 0 shows all", counts.len()));
+        }
+        return Ok((any, written));
     }
     let limit = match (answer.limit, answer.output) {
         (Some(0), _) | (None, Form::Json | Form::Csv) => u64::MAX - 1,

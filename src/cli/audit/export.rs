@@ -7,11 +7,11 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::filters::{Filters, Identities};
-use super::notices::Notices;
+use super::notices::{Notices, passed_over};
 use super::printable::printable_json;
 use super::rows::{Form, Rows};
 use super::{Exit, failed, tell};
-use crate::audit::{Ending, Entry, Filter, Format, Progress, Segment, Segments, export as exported};
+use crate::audit::{Ending, Entry, Exporter, Filter, Format, Progress, Segment, Segments, regular};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +74,7 @@ pub(super) fn export(command: &Export) -> Exit {
         Ok(segments) => segments,
         Err(error) => return failed("cannot read", &command.folder, &error),
     };
+    let segments = regular(&segments, &mut |other| tell(&passed_over(&other.path)));
     let Some(first) = segments.first() else {
         tell(&format!("{}: no audit-….jsonl stands here", command.folder.display()));
         return Exit::Io;
@@ -87,7 +88,7 @@ pub(super) fn export(command: &Export) -> Exit {
     }
     let mut writing = Writing {
         rows: Rows::new(Form::Json),
-        format: command.format.into(),
+        exporter: Exporter::to(command.format.into()),
         filter,
         from_seq: command.from_seq,
         next_seq: command.from_seq,
@@ -108,7 +109,7 @@ pub(super) fn export(command: &Export) -> Exit {
 
 struct Writing {
     rows: Rows,
-    format: Format,
+    exporter: Exporter,
     filter: Filter,
     from_seq: u64,
     next_seq: u64,
@@ -117,7 +118,7 @@ struct Writing {
 
 impl Writing {
     /// The outer error is of the log, the inner one of the output.
-    fn write_all(&mut self, segments: &Segments) -> io::Result<io::Result<()>> {
+    fn write_all(&mut self, segments: &[Segment]) -> io::Result<io::Result<()>> {
         let begin = segments.partition_point(|segment| segment.first_seq <= self.from_seq).saturating_sub(1);
         let segments = segments.get(begin..).unwrap_or_default();
         let of_bytes = segments.iter().map(|segment| segment.bytes).sum();
@@ -139,7 +140,7 @@ impl Writing {
             // Retention removes segments at any time.
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tell(&format!("warning: {}: {error}; left out: run audit verify", segment.path.display()));
+                tell(&passed_over(&segment.path));
                 return Ok(Ok(()));
             }
             lines => lines?,
@@ -148,12 +149,17 @@ impl Writing {
         while let Some(line) = lines.read_line()?.filter(|line| line.offset < segment.bytes) {
             *count += 1;
             let entry = Entry::read(line.bytes).filter(|_| line.ending == Ending::LineFeed);
-            let Some(entry) = entry.filter(|entry| entry.seq >= self.from_seq) else { continue };
+            let Some(entry) = entry else { continue };
+            // Also of lines that are not asked for: they say who wrote those that are.
+            self.exporter.learn(&entry, line.bytes);
+            if entry.seq < self.from_seq {
+                continue;
+            }
             self.next_seq = self.next_seq.max(entry.seq.saturating_add(1));
             if !self.filter.accepts(&entry) {
                 continue;
             }
-            if let Some(event) = exported(line.bytes, self.format) {
+            if let Some(event) = self.exporter.event(line.bytes) {
                 self.events += 1;
                 let written = self.rows.text(&printable_json(event.to_string().as_bytes()));
                 if written.is_err() {

@@ -1,5 +1,6 @@
 //! `audit find`: which requests were about this person?
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -79,11 +80,14 @@ pub(super) fn find(command: &Find) -> Exit {
         Err(exit) => exit,
         Ok((mut filter, keys, fingerprints)) => {
             filter.fingerprints = fingerprints;
-            let answered =
-                ask(&command.folder, &filter, &command.answer, &|index| tell_other_keys(index, &keys));
+            let held = RefCell::new(Vec::new());
+            let answered = ask(&command.folder, &filter, &command.answer, &|index| {
+                *held.borrow_mut() = held_of(index, &keys)?;
+                tell_other_keys(index, &keys)
+            });
             match answered.exit {
                 Exit::Ok if !answered.any => {
-                    tell("nothing found");
+                    tell(&nothing_found(&held.borrow()));
                     Exit::Negative
                 }
                 exit => exit,
@@ -112,6 +116,15 @@ fn fingerprints(command: &Find) -> Result<Asked, Exit> {
 fn keys(command: &Find) -> Result<Vec<Key>, Exit> {
     if command.key_file.len() != command.key_id.len() {
         tell("error: each --key-file needs its --key-id: --key-file k1.key --key-id k1");
+        return Err(Exit::Usage);
+    }
+    // What is told of them must not be a value that was pasted there.
+    let named = |id: &String| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=32).contains(&id.len()) && id.bytes().all(plain)
+    };
+    if !command.key_id.iter().all(named) {
+        tell("error: --key-id: 1 to 32 of a-z 0-9 -, as audit.fingerprint_key_id");
         return Err(Exit::Usage);
     }
     let mut keys = Vec::new();
@@ -161,6 +174,27 @@ fn tell_other_keys(index: &Index, given: &[String]) -> Result<(), IndexFault> {
         ));
     }
     Ok(())
+}
+
+/// Of each key that was given, by its id, how many requests of the log have fingerprints.
+fn held_of(index: &Index, given: &[String]) -> Result<Vec<(String, u64)>, IndexFault> {
+    let mut held: Vec<(String, u64)> = Vec::new();
+    for id in given {
+        if held.iter().all(|(known, _)| known != id) {
+            held.push((id.clone(), index.requests_with_key(id)?));
+        }
+    }
+    Ok(held)
+}
+
+/// The log cannot tell a key from another one that is given under its id: that is for who reads this to judge.
+fn nothing_found(held: &[(String, u64)]) -> String {
+    let held: Vec<String> = held.iter().map(|(id, requests)| format!("{requests} of key id {id}")).collect();
+    format!(
+        "nothing found; requests of the log with fingerprints: {}. A key file that does not hold the key of its \
+         --key-id finds nothing and cannot be told from the right one: a person who must be found proves the key",
+        held.join(", ")
+    )
 }
 
 fn value(command: &Find) -> Result<Zeroizing<String>, Exit> {

@@ -1,6 +1,7 @@
 //! What should somebody know who waits for an answer?
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Exit, tell};
@@ -26,14 +27,12 @@ impl Notices {
     pub(super) fn tell(&mut self, notice: Notice) {
         let text = match notice {
             Notice::Progress(progress) => return self.progress(&progress),
-            Notice::KeptElsewhere { path, temporary: false } => {
-                format!("the log's folder cannot be written: its index is kept as {}", path.display())
-            }
-            Notice::KeptElsewhere { path, temporary: true } => format!(
-                "neither the log's folder nor a cache can be written: the index is made in {}, for this time only; \
-                 --index FILE keeps it",
+            Notice::Temporary(path) => format!(
+                "there is no private cache to keep the index in (XDG_CACHE_HOME, HOME): it is made as {}, for this \
+                 time only; --index FILE keeps it",
                 path.display()
             ),
+            Notice::PassedOver(path) => passed_over(&path),
             Notice::Waiting => "another process brings the index up to date: waiting for it".to_owned(),
             Notice::MadeAgain(reason) => format!("the index is made again: {reason}"),
             Notice::Sorting => "sorting".to_owned(),
@@ -86,6 +85,14 @@ fn shown(progress: &Progress) -> String {
     let done = progress.bytes as f64 / (progress.of_bytes.max(1)) as f64;
     let left = if done > 0.0 { (seconds / done - seconds).max(0.0) } else { 0.0 };
     format!("{} records read, {rate:.0}/s, {:.0} %, about {left:.0} s left", progress.lines, done * 100.0)
+}
+
+/// That `path` is left out of the answer.
+pub(super) fn passed_over(path: &Path) -> String {
+    format!(
+        "warning: {}: named as a segment, but no regular file; left out: run audit verify",
+        path.display()
+    )
 }
 
 /// Tells why there is no answer.

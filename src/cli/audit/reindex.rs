@@ -14,14 +14,15 @@ Example:
   dcams-gateway audit reindex /var/lib/dcams-gateway/audit
 
 The index is brought up to date by every question and made again where it does not fit the log. It is never the
-record: delete index.sqlite whenever you like.";
+record: delete it whenever you like; where it is, this command says. Do this before an answer is taken as evidence: what
+was changed in an index by this user, and not in the log, is gone then.";
 
 #[derive(Args)]
 pub(super) struct Reindex {
     /// The log's folder: audit.output of the configuration
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
-    /// Where the index is kept; without it beside the log, or in your cache where that cannot be written
+    /// Where the index is kept; without it in your private cache, never beside the log
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
 }

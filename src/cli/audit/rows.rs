@@ -198,7 +198,7 @@ fn coloured(what: &str, text: &str, colours: bool) -> String {
     let colour = match what {
         "forwarded" => "32",
         "refused" | "abandoned" | "truncated" => "33",
-        "unknown" | "not_sent" | "open" | "fault" | "loss" | "unencodable" => "31",
+        "unknown" | "not_sent" | "open" | "fault" | "loss" => "31",
         _ => "2",
     };
     if colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }

@@ -1,5 +1,6 @@
 //! `audit tail`: what was written last, and what comes next?
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,9 +8,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::filters::{Filters, Identities};
+use super::notices::passed_over;
 use super::rows::{Form, Rows};
 use super::{Exit, failed, tell};
-use crate::audit::{Filter, Follower, Segments, last_lines};
+use crate::audit::{Filter, Follower, Segment, Segments, last_lines, regular};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -61,6 +63,8 @@ pub(super) fn tail(command: &Tail) -> Exit {
         Ok(segments) => segments,
         Err(error) => return failed("cannot read", &command.folder, &error),
     };
+    let mut told = BTreeSet::new();
+    let segments = regular(&segments, &mut |other| tell_once(other, &mut told));
     if segments.is_empty() && !command.follow {
         tell(&format!("{}: no audit-….jsonl stands here", command.folder.display()));
         return Exit::Io;
@@ -75,7 +79,7 @@ pub(super) fn tail(command: &Tail) -> Exit {
     });
     let written = last.iter().try_for_each(|line| rows.line(line)).and_then(|()| rows.flush());
     match written {
-        Ok(()) if command.follow => follow(command, &segments, &filter, rows),
+        Ok(()) if command.follow => follow(command, &segments, &filter, rows, &mut told),
         written => rows.end(written),
     }
 }
@@ -90,8 +94,21 @@ fn filter(command: &Tail) -> Result<Filter, Exit> {
     Ok(filter)
 }
 
+/// The folder is looked at again and again.
+fn tell_once(other: &Segment, told: &mut BTreeSet<u64>) {
+    if told.insert(other.first_seq) {
+        tell(&passed_over(&other.path));
+    }
+}
+
 /// Until it is interrupted, or nobody reads any more.
-fn follow(command: &Tail, segments: &Segments, filter: &Filter, mut rows: Rows) -> Exit {
+fn follow(
+    command: &Tail,
+    segments: &[Segment],
+    filter: &Filter,
+    mut rows: Rows,
+    told: &mut BTreeSet<u64>,
+) -> Exit {
     let mut follower = Follower::behind(&command.folder, segments);
     loop {
         let mut written = Ok(());
@@ -102,7 +119,7 @@ fn follow(command: &Tail, segments: &Segments, filter: &Filter, mut rows: Rows) 
                 Err(_) => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
             }
         };
-        let read = follower.new_lines(filter, &mut show);
+        let read = follower.new_lines(filter, &mut |other| tell_once(other, told), &mut show);
         let written = written.and_then(|()| rows.flush());
         if written.is_err() {
             return rows.end(written);
