@@ -23,7 +23,7 @@ use super::report::FaultDriven;
 use super::route::{Route, post};
 use super::stand::{Added, Secrets, Stand};
 use super::upstream::{Stranger, Upstream};
-use crate::config::{Config, Source};
+use crate::config::{Config, Recording, Source};
 use crate::reject::{Fate, Reject};
 use crate::simulate::Fault;
 
@@ -82,7 +82,7 @@ impl Stage<'_> {
         (self.progress)(act);
         let folder = Folder::new("selftest")?;
         let Self { config, source, effective, secrets, added, .. } = *self;
-        let stand = Stand { config, source, effective, secrets, added, url, authority, scarce };
+        let stand = Stand { config, source, effective, secrets, added, url, authority, records, scarce };
         stand.set_up(folder.path())?;
         Gateway::start(act, self.binary, folder, self.host(), records)
     }
@@ -120,7 +120,7 @@ impl Stage<'_> {
         let act = "requests";
         let upstream = Upstream::start(self.secrets)?;
         let double = upstream.double();
-        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::Written, false)?;
+        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::of(self.config), false)?;
         let host = gateway.host().to_owned();
         let mut forwarded = Vec::new();
         for route in self.routes {
@@ -161,7 +161,7 @@ impl Stage<'_> {
         let act = "faults";
         let upstream = Upstream::start(self.secrets)?;
         let double = upstream.double();
-        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::Written, false)?;
+        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::of(self.config), false)?;
         let host = gateway.host().to_owned();
         let requests: Vec<Vec<u8>> = self.routes.iter().map(|route| route.request(&host)).collect();
         let mut faults: Vec<Fault> = Fault::examples().collect();
@@ -202,7 +202,7 @@ impl Stage<'_> {
             text
         });
         let url = format!("http://{}/", scripted.address());
-        let gateway = self.start(act, &url, "", Records::Written, false)?;
+        let gateway = self.start(act, &url, "", Records::of(self.config), false)?;
         for answer in answers.iter().filter(|_| !self.routes.is_empty()) {
             self.go_on()?;
             for route in self.routes {
@@ -219,7 +219,7 @@ impl Stage<'_> {
         let stranger = Stranger::start(mint.fresh("answer to a handshake"))?;
         // Any authority will do: no certificate will be shown.
         let authority = Upstream::start(self.secrets)?.double().ca_pem().to_owned();
-        let gateway = self.start(act, &stranger.url(), &authority, Records::Written, false)?;
+        let gateway = self.start(act, &stranger.url(), &authority, Records::of(self.config), false)?;
         let requests: Vec<Vec<u8>> = self.routes.iter().map(|route| route.request(gateway.host())).collect();
         self.send_all(&gateway, &requests)?;
         drop(stranger);
@@ -227,24 +227,42 @@ impl Stage<'_> {
         Ok(Played { name: act, caught: gateway.end()?, reached: 0, received: Vec::new() })
     }
 
-    /// Too little of everything: one place, records that cannot be written, and then the end.
+    /// One place for all requests, and then the end.
     pub(super) fn scarcity(&self) -> Result<Played, Problem> {
         let act = "scarcity";
         let upstream = Upstream::start(self.secrets)?;
         let double = upstream.double();
-        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::Lost, true)?;
+        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::of(self.config), true)?;
         if let Some(lead) = self.routes.first() {
             let request = lead.request(gateway.host());
             self.crowded(&gateway, &request)?;
-            // Its record could not be written, which shows from then on.
-            wait_for("a refusal over the audit", || {
-                gateway.send(&request);
-                gateway.has_answered("audit_unavailable").then_some(())
-            })?;
             self.stopping(&gateway, &request)?;
         }
         let reached = double.counts().requests;
         Ok(Played { name: act, caught: gateway.end()?, reached, received: Vec::new() })
+    }
+
+    /// Records that cannot be written: no more requests than show it, because none of them leaves a record to search.
+    pub(super) fn lost_records(&self) -> Result<Played, Problem> {
+        let act = "lost records";
+        let upstream = Upstream::start(self.secrets)?;
+        let double = upstream.double();
+        let gateway = self.start(act, &upstream.url(), double.ca_pem(), Records::Lost, false)?;
+        if let Some(route) = self.routes.iter().find(|route| self.waits_for_records(route)) {
+            let request = route.request(gateway.host());
+            wait_for("a refusal over the audit", || {
+                gateway.send(&request);
+                gateway.has_answered("audit_unavailable").then_some(())
+            })?;
+        }
+        let reached = double.counts().requests;
+        Ok(Played { name: act, caught: gateway.end()?, reached, received: Vec::new() })
+    }
+
+    /// Whether nothing is forwarded to the service before the record of the intent is durable.
+    fn waits_for_records(&self, route: &Route) -> bool {
+        let mut services = self.config.services.iter();
+        services.any(|service| *service.name == *route.service && service.audit == Recording::Required)
     }
 
     /// A body that does not come keeps the only place, again and again until somebody else was refused for it.
@@ -273,8 +291,12 @@ impl Stage<'_> {
         late.write_all(begin)?;
         // The one worker takes connections in turn: when this is answered, it has read the beginning.
         gateway.send(request);
+        gateway.look_as_operator();
         gateway.ask_to_stop();
-        wait_for("the drain", || gateway.operators("/readyz").ends_with(b"draining\n").then_some(()))?;
+        let draining = wait_for("the drain", || {
+            Some(gateway.operators("/readyz")).filter(|bytes| bytes.ends_with(b"draining\n"))
+        })?;
+        gateway.see("/readyz at the end", draining);
         late.write_all(rest)?;
         gateway.take(&read_all(&mut late));
         Ok(())

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,15 +11,20 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::answer::Answer;
-use super::audit_table::Records;
+use super::audit_table::{AUDIT_FOLDER, KEY_FILES, Records};
 use super::folder::{Folder, files_under};
 use super::problem::Problem;
+use super::readers::readings;
 
 /// How long anything is waited for before the self test gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The files of a stand that the gateway did not make.
 const OURS: [&str; 5] = ["user", "pass", "authority.pem", "gateway.toml", "caught"];
+
+/// What operators may ask for.
+const TARGETS: [&str; 7] =
+    ["/metrics", "/livez", "/readyz", "/readyz?verbose", "/version", "/audit/checkpoint", "/nothing-here"];
 
 /// A gateway that runs in a folder of its own; it is ended, by its process id, when this is dropped.
 pub(super) struct Gateway {
@@ -28,16 +33,43 @@ pub(super) struct Gateway {
     callers: SocketAddr,
     operators: SocketAddr,
     host: String,
+    binary: PathBuf,
+    records: Records,
     answers: Mutex<Vec<Answer>>,
+    /// What operators saw.
+    seen: Mutex<Vec<Said>>,
+}
+
+/// What was said on one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) channel: String,
+    pub(super) bytes: Vec<u8>,
+    /// Whether a channel without bytes was not searched, rather than silent.
+    pub(super) never_empty: bool,
+}
+
+impl Said {
+    fn always(channel: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self { channel: channel.into(), bytes, never_empty: true }
+    }
+
+    fn perhaps(channel: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self { channel: channel.into(), bytes, never_empty: false }
+    }
 }
 
 /// Everything that one gateway said.
 pub(super) struct Caught {
-    /// To anybody but callers: channel and bytes.
-    pub(super) channels: Vec<(String, Vec<u8>)>,
+    /// To anybody but callers.
+    pub(super) channels: Vec<Said>,
     /// To callers.
     pub(super) answers: Vec<Answer>,
     pub(super) exit: ExitStatus,
+    /// Where the records went.
+    pub(super) records: Records,
+    /// Commands on the records that did not end with 0.
+    pub(super) failed: Vec<(String, ExitStatus)>,
 }
 
 impl Gateway {
@@ -66,7 +98,10 @@ impl Gateway {
             callers: unknown,
             operators: unknown,
             host: host.to_owned(),
+            binary: binary.to_owned(),
+            records,
             answers: Mutex::default(),
+            seen: Mutex::default(),
         };
         gateway.callers = gateway.announced(act, "serving callers")?;
         gateway.operators = gateway.announced(act, "serving operators")?;
@@ -152,40 +187,126 @@ impl Gateway {
         }
     }
 
+    /// Looks at all that operators may see, while there is somebody to answer.
+    pub(super) fn look_as_operator(&self) {
+        if self.records == Records::Folder {
+            // One is written within a second. Where none is, the channel has no bytes.
+            let _ = wait_for("a checkpoint", || self.checkpoint().map(drop));
+        }
+        for target in TARGETS {
+            let bytes = match (target, self.records) {
+                ("/audit/checkpoint", Records::Folder) => self.checkpoint().unwrap_or_default(),
+                _ => self.operators(target),
+            };
+            self.see(target, bytes);
+        }
+    }
+
+    /// Keeps what operators saw for the search.
+    pub(super) fn see(&self, target: &str, bytes: Vec<u8>) {
+        self.seen().push(Said::always(format!("operators: {target}"), bytes));
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Vec<Said>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checkpoint(&self) -> Option<Vec<u8>> {
+        Some(self.operators("/audit/checkpoint")).filter(|bytes| bytes.starts_with(b"HTTP/1.1 200 "))
+    }
+
     /// Ends the gateway and hands over all that it said.
     pub(super) fn end(mut self) -> Result<Caught, Problem> {
-        let mut channels = Vec::new();
-        let targets = ["/metrics", "/livez", "/readyz", "/readyz?verbose", "/version", "/nothing-here"];
-        for target in targets {
-            channels.push((format!("operators: {target}"), self.operators(target)));
+        if self.seen().is_empty() {
+            self.look_as_operator();
         }
-        for name in ["cmdline", "environ"] {
-            // Who may not look has seen nothing, which is as good.
-            let bytes = fs::read(format!("/proc/{}/{name}", self.process.id())).unwrap_or_default();
-            channels.push((format!("process: {name}"), bytes));
-        }
+        let mut channels = std::mem::take(&mut *self.seen());
+        // Its environment is not read: nothing is in it, and the system shows it to nobody.
+        let line = fs::read(format!("/proc/{}/cmdline", self.process.id()));
+        channels.push(Said::always("process: cmdline", line.unwrap_or_default()));
         self.ask_to_stop();
         let process = &mut self.process;
         let exit = wait_for("the end of the gateway", || process.try_wait().ok().flatten())?;
-        for name in ["stdout", "stderr"] {
-            let path = self.caught(name);
-            // There is none where standard output was a device.
-            if path.exists() {
-                channels.push((name.to_owned(), fs::read(path)?));
-            }
+        let records = self.records;
+        let stdout =
+            |bytes| Said { channel: "stdout".to_owned(), bytes, never_empty: records == Records::Stdout };
+        if records.device().is_none() {
+            channels.push(stdout(fs::read(self.caught("stdout"))?));
         }
-        let mut names = Vec::new();
-        for (path, bytes) in files_under(self.folder.path())? {
-            let first = path.iter().next().unwrap_or_default().to_string_lossy();
-            if OURS.contains(&&*first) || super::audit_table::KEY_FILES.contains(&&*first) {
-                continue;
+        channels.push(Said::always("stderr", fs::read(self.caught("stderr"))?));
+        let mut failed = Vec::new();
+        if records == Records::Folder {
+            let mut notices = Vec::new();
+            for reading in readings(&self.binary, &self.folder.path().join(AUDIT_FOLDER))? {
+                channels.push(Said::always(&reading.command, reading.stdout));
+                notices.extend(reading.stderr);
+                if !reading.exit.success() {
+                    failed.push((reading.command, reading.exit));
+                }
             }
-            names.extend_from_slice(format!("{}\n", path.display()).as_bytes());
-            channels.push(("files left behind".to_owned(), bytes));
+            channels.push(Said::perhaps("audit commands: stderr", notices));
         }
-        channels.push(("names of files left behind".to_owned(), names));
+        channels.extend(left_behind(files_under(self.folder.path())?, records));
         let answers = std::mem::take(&mut *self.kept());
-        Ok(Caught { channels, answers, exit })
+        Ok(Caught { channels, answers, exit, records, failed })
+    }
+}
+
+/// What the gateway, and the commands on its records, left in `files`.
+fn left_behind(files: Vec<(PathBuf, Vec<u8>)>, records: Records) -> Vec<Said> {
+    let (mut left, mut names, mut segments, mut states) = (Vec::new(), Vec::new(), 0, 0);
+    for (path, bytes) in files {
+        let first = path.iter().next().unwrap_or_default().to_string_lossy();
+        if OURS.contains(&&*first) || KEY_FILES.contains(&&*first) {
+            continue;
+        }
+        names.extend_from_slice(format!("{}\n", path.display()).as_bytes());
+        left.push(match kind(&path) {
+            Kind::Segment => {
+                segments += 1;
+                Said::always(format!("audit: segment {segments}"), bytes)
+            }
+            Kind::State => {
+                states += 1;
+                Said::always("audit: state of the chain", bytes)
+            }
+            Kind::Lock => Said::perhaps("audit: lock", bytes),
+            Kind::Index => Said::always("audit: index", bytes),
+            // Its name may be anything: it stands in no report.
+            Kind::Other => Said::perhaps("files left behind", bytes),
+        });
+    }
+    if records == Records::Folder {
+        let absent = [(segments, "audit: segment 1"), (states, "audit: state of the chain")];
+        left.extend(absent.iter().filter(|it| it.0 == 0).map(|it| Said::always(it.1, Vec::new())));
+    }
+    left.push(Said {
+        channel: "names of files left behind".to_owned(),
+        bytes: names,
+        never_empty: records == Records::Folder,
+    });
+    left
+}
+
+/// What a file in the folder of the records is.
+enum Kind {
+    Segment,
+    State,
+    Lock,
+    Index,
+    Other,
+}
+
+fn kind(path: &Path) -> Kind {
+    let parts: Vec<_> = path.components().collect();
+    let [Component::Normal(folder), Component::Normal(name)] = &parts[..] else { return Kind::Other };
+    match name.to_str() {
+        _ if *folder != AUDIT_FOLDER => Kind::Other,
+        Some("chain") => Kind::State,
+        Some("lock" | "index.sqlite.lock") => Kind::Lock,
+        Some("index.sqlite") => Kind::Index,
+        Some(name) if name.starts_with("audit-") && name.ends_with(".jsonl") => Kind::Segment,
+        _ => Kind::Other,
     }
 }
 

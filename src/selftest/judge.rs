@@ -2,10 +2,10 @@
 
 use super::answer::Answer;
 use super::canary::{Allowed, Canary, Mint, Planted};
-use super::child::Caught;
+use super::child::{Caught, Said};
 use super::encoding::ENCODINGS;
 use super::problem::Problem;
-use super::report::{Channel, EncodingProven, Finding};
+use super::report::{Channel, ChannelState, EncodingProven, Finding};
 use super::scanner::Scanner;
 
 /// More findings than these add nothing to the first.
@@ -35,28 +35,48 @@ impl Judge {
     /// Every finding in what was caught in `act`, and what was searched.
     pub(super) fn judge(&self, act: &'static str, caught: &Caught) -> (Vec<Finding>, Vec<Channel>) {
         let (mut findings, mut channels) = (Vec::new(), Vec::new());
-        let mut search = |scanner: &Scanner, channel: &str, bytes: &[u8]| {
-            channels.push(Channel { act, channel: channel.to_owned(), bytes: bytes.len() });
+        let mut search = |scanner: &Scanner, said: &Said| {
+            let Said { channel, bytes, never_empty } = said;
+            let state = match (bytes.is_empty(), never_empty) {
+                (false, _) => ChannelState::Searched,
+                (true, false) => ChannelState::Empty,
+                (true, true) => ChannelState::Missing,
+            };
+            channels.push(Channel { act, channel: channel.clone(), bytes: bytes.len(), state });
             let hits = scanner.hits(bytes).into_iter().map(|hit| Finding {
                 act,
-                channel: channel.to_owned(),
+                channel: channel.clone(),
                 canary: hit.canary,
                 encoding: hit.encoding,
                 offset: hit.offset,
             });
             findings.extend(hits.take(MOST_FINDINGS));
         };
-        for (channel, bytes) in &caught.channels {
-            search(&self.nowhere, channel, bytes);
+        for said in &caught.channels {
+            search(&self.nowhere, said);
         }
-        let part = |of: fn(&Answer) -> &[u8], own: fn(&Answer) -> bool| {
-            caught.answers.iter().filter(|answer| own(answer)).flat_map(of).copied().collect::<Vec<u8>>()
-        };
-        search(&self.heads, "callers: heads of answers", &part(|answer| &answer.head, |_| true));
-        search(&self.nowhere, "callers: bodies of refusals", &part(|answer| &answer.body, Answer::is_own));
-        let body = part(|answer| &answer.body, |answer| !answer.is_own());
-        search(&self.forwarded, "callers: bodies of forwarded answers", &body);
+        for (scanner, said) in self.answers(&caught.answers) {
+            search(scanner, &said);
+        }
         (findings, channels)
+    }
+
+    /// What callers saw, and what must not be in it.
+    fn answers(&self, answers: &[Answer]) -> [(&Scanner, Said); 3] {
+        let part = |channel: &str, of: fn(&Answer) -> &[u8], which: fn(&Answer) -> bool, never_empty| {
+            let bytes = answers.iter().filter(|answer| which(answer)).flat_map(of).copied().collect();
+            Said { channel: format!("callers: {channel}"), bytes, never_empty }
+        };
+        let refused = answers.iter().any(|answer| answer.code().is_some());
+        [
+            (&self.heads, part("heads of answers", |answer| &answer.head, |_| true, !answers.is_empty())),
+            (&self.nowhere, part("bodies of refusals", |answer| &answer.body, Answer::is_own, refused)),
+            // An act may have none.
+            (
+                &self.forwarded,
+                part("bodies of forwarded answers", |answer| &answer.body, |answer| !answer.is_own(), false),
+            ),
+        ]
     }
 }
 
@@ -80,11 +100,17 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
+    use crate::selftest::audit_table::Records;
 
     fn caught(channels: &[&str], answers: Vec<Answer>) -> Caught {
-        let channels =
-            channels.iter().map(|name| ((*name).to_owned(), b"nothing of note".to_vec())).collect();
-        Caught { channels, answers, exit: std::process::ExitStatus::from_raw(0) }
+        let said = |name: &&str| Said {
+            channel: (*name).to_owned(),
+            bytes: b"nothing of note".to_vec(),
+            never_empty: true,
+        };
+        let channels = channels.iter().map(said).collect();
+        let exit = std::process::ExitStatus::from_raw(0);
+        Caught { channels, answers, exit, records: Records::Stdout, failed: Vec::new() }
     }
 
     fn answer(media_type: &str, head: &str, body: &[u8]) -> Answer {
@@ -103,7 +129,7 @@ mod tests {
             let written = (encoding.write)(&text);
             for index in 0..channels.len() {
                 let mut caught = caught(&channels, Vec::new());
-                caught.channels[index].1.extend_from_slice(&[b" ", &written[..], b" "].concat());
+                caught.channels[index].bytes.extend_from_slice(&[b" ", &written[..], b" "].concat());
                 let (findings, searched) = judge.judge("act", &caught);
                 assert!(!findings.is_empty(), "{} in {}", encoding.name, channels[index]);
                 assert!(findings.iter().all(|finding| finding.channel == channels[index]));
@@ -141,6 +167,30 @@ mod tests {
         assert_eq!(
             found(answer("application/json", &format!("x-request-id: {all}"), b"{}")),
             ["e-mail", "key"]
+        );
+    }
+
+    #[test]
+    fn a_channel_without_bytes_was_not_searched() {
+        let mut mint = Mint::seeded(3);
+        mint.fresh("pass");
+        let mut caught = caught(&["stderr", "stdout", "lock"], vec![answer("application/json", "", b"{}")]);
+        caught.channels[1].bytes.clear();
+        caught.channels[2].bytes.clear();
+        caught.channels[2].never_empty = false;
+        let (findings, channels) = Judge::new(&mint).unwrap().judge("act", &caught);
+        assert_eq!(findings, []);
+        use ChannelState::{Empty, Missing, Searched};
+        assert_eq!(
+            channels.iter().map(|it| (&*it.channel, it.state)).collect::<Vec<_>>(),
+            [
+                ("stderr", Searched),
+                ("stdout", Missing),
+                ("lock", Empty),
+                ("callers: heads of answers", Searched),
+                ("callers: bodies of refusals", Empty),
+                ("callers: bodies of forwarded answers", Searched),
+            ]
         );
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::canary::Allowed;
-use super::report::Report;
+use super::report::{ChannelState, Report};
 
 impl Report {
     /// Markdown, whole: everything that the JSON form has.
@@ -30,10 +30,7 @@ impl Report {
                 ["begun".to_owned(), self.time.clone()],
                 ["configuration".to_owned(), code(&self.configuration.file)],
                 ["its digest (SHA-256)".to_owned(), code(&self.configuration.digest)],
-                [
-                    "searched".to_owned(),
-                    format!("{} bytes in {} channels", self.bytes(), self.channels.len()),
-                ],
+                ["searched".to_owned(), self.searched_in_words()],
             ],
         )?;
         self.findings(to)?;
@@ -78,10 +75,15 @@ impl Report {
                 act.answers.to_string(),
                 act.forwarded.to_string(),
                 act.reached.to_string(),
+                act.unrecorded.to_string(),
                 exit,
             ]
         });
-        rows(to, ["act", "answers", "forwarded", "reached the double", "exit"], each)?;
+        rows(
+            to,
+            ["act", "answers", "forwarded", "reached the double", "without a record to search", "exit"],
+            each,
+        )?;
         let digest = |service: &str| {
             let schema = self.schemas.iter().find(|schema| schema.service == service);
             schema.map_or_else(String::new, |schema| code(&schema.digest))
@@ -108,8 +110,14 @@ impl Report {
 
     fn searched(&self, to: &mut String) -> std::fmt::Result {
         writeln!(to, "## What was searched\n")?;
-        let each =
-            self.channels.iter().map(|it| [it.act.to_owned(), it.channel.clone(), it.bytes.to_string()]);
+        let each = self.channels.iter().map(|it| {
+            let bytes = match it.state {
+                ChannelState::Searched => it.bytes.to_string(),
+                ChannelState::Empty => "empty".to_owned(),
+                ChannelState::Missing => "MISSING".to_owned(),
+            };
+            [it.act.to_owned(), it.channel.clone(), bytes]
+        });
         rows(to, ["act", "channel", "bytes"], each)?;
         writeln!(to, "## What was looked for\n\nEach canary is random and of this run alone.\n")?;
         let each = self.canaries.iter().map(|canary| {

@@ -12,7 +12,7 @@
 //! | `heads`, `bodies` | what else can a caller send? |
 //! | `stand`, `audit_table`, `folder` | with which configuration does the gateway run? |
 //! | `upstream`, `answers` | which upstreams does it meet? |
-//! | `child`, `answer` | how is what it says caught? |
+//! | `child`, `answer`, `readers` | how is what it says caught? |
 //! | `acts` | what is it made to do? |
 //! | `encoding`, `decode`, `scanner` | does a text stand in these bytes, however it is written? |
 //! | `judge` | which of all that was said must not have been? |
@@ -33,6 +33,7 @@ mod heads;
 mod judge;
 mod markdown;
 mod problem;
+mod readers;
 mod report;
 mod route;
 mod sample;
@@ -53,8 +54,8 @@ pub use canary::{Allowed, Canary};
 pub use encoding::{ENCODINGS, Encoding};
 pub use problem::Problem;
 pub use report::{
-    Act, CanaryKind, Channel, Configuration, EncodingProven, FaultDriven, Finding, NotCovered, Refusal,
-    Replacement, Report, SchemaDigest, ServiceDriven, Verdict,
+    Act, CanaryKind, Channel, ChannelState, Configuration, EncodingProven, FaultDriven, Finding, NotCovered,
+    Refusal, Replacement, Report, SchemaDigest, ServiceDriven, Verdict,
 };
 pub use scanner::{Hit, SHORTEST, Scanner, Unfit, WINDOW};
 
@@ -71,7 +72,7 @@ pub struct Plan<'a> {
     pub source: Source,
     /// Documents of the operator's own for services whose schemas do not say enough: service and file.
     pub samples: Vec<(String, PathBuf)>,
-    /// The gateway's binary, which is called as `BINARY run --config FILE`.
+    /// The gateway's binary, which is called as `BINARY run --config FILE` and `BINARY audit query FOLDER` and the like.
     pub binary: PathBuf,
     /// Is told what is being done.
     pub progress: &'a (dyn Fn(&str) + Sync),
@@ -109,7 +110,8 @@ pub fn redaction(plan: &Plan<'_>) -> Result<Report, Problem> {
     let (requests, forwarded) = stage.requests(&mut mint)?;
     let (faults, faults_driven) = stage.faults()?;
     let answers = stage.answers(&mut mint)?;
-    let played = vec![requests, faults, answers, stage.no_upstream(&mut mint)?, stage.scarcity()?];
+    let no_upstream = stage.no_upstream(&mut mint)?;
+    let played = vec![requests, faults, answers, no_upstream, stage.scarcity()?, stage.lost_records()?];
     (plan.progress)("search");
     let evidence = Evidence {
         config: &config,

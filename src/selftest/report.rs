@@ -63,7 +63,7 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
     /// Each fault of the double.
     pub faults: Vec<FaultDriven>,
-    /// What was searched.
+    /// What was searched, and what had no bytes to search.
     pub channels: Vec<Channel>,
     /// What was looked for.
     pub canaries: Vec<CanaryKind>,
@@ -135,6 +135,8 @@ pub struct Act {
     pub forwarded: usize,
     /// Requests that reached the double.
     pub reached: u64,
+    /// Answers whose records were lost on purpose: there is no record of them to search.
+    pub unrecorded: usize,
     /// The gateway's exit code; `None` where a signal ended it.
     pub exit: Option<i32>,
 }
@@ -171,15 +173,29 @@ pub struct FaultDriven {
     pub requests: usize,
 }
 
-/// Bytes that were searched.
+/// What became of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelState {
+    /// Its bytes were searched.
+    Searched,
+    /// Nothing was said on it, as may be.
+    Empty,
+    /// Nothing is there to be searched, although something was said: not covered.
+    Missing,
+}
+
+/// A place where the gateway says something.
 #[derive(Clone, Debug, Serialize)]
 pub struct Channel {
     /// In which part of the run.
     pub act: &'static str,
     /// Its name.
     pub channel: String,
-    /// How many bytes.
+    /// How many bytes were searched.
     pub bytes: usize,
+    /// Whether any were.
+    pub state: ChannelState,
 }
 
 /// A canary, without its text.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::audit_table::{KEY_FILES, audit_table};
+use super::audit_table::{Records, audit_table, keys};
 use super::canary::{Allowed, LENGTH, Mint};
 use super::folder::private_file;
 use crate::audit::hex;
@@ -15,7 +15,8 @@ use crate::config::{Config, Source};
 use crate::stages::key_hash;
 
 /// What is replaced in the operator's configuration, for the report.
-pub(super) const REPLACED: [(&str, &str); 13] = [
+const REPLACED: [(&str, &str); 13] = [
+    ("environment", "empty: secrets come from files"),
     ("data.listen, ops.listen", "loopback addresses with free ports"),
     ("data.tls", "absent: callers are served in plain on loopback"),
     ("data timeouts", "1s, so that what must time out does so now"),
@@ -23,7 +24,6 @@ pub(super) const REPLACED: [(&str, &str); 13] = [
         "data.max_connections, max_connections_per_peer, max_requests",
         "at least 256, but for the test of scarcity",
     ),
-    ("audit", "standard output, keys of this run; every stranger is recorded"),
     ("log.filter", "trace"),
     ("upstream.roots, connect_timeout, answer_limit", "the double's authority, 500ms, at most 1MiB"),
     ("upstream.http, plain_http_to_loopback", "1.1 and true, for hostile answers alone"),
@@ -33,6 +33,11 @@ pub(super) const REPLACED: [(&str, &str); 13] = [
     ("callers.*.rate, service_rates, max_requests", "raised, so that they do not slow the test"),
     ("callers", "two more: one with a rate of 1 a second, one that may use one service only"),
 ];
+
+/// What is replaced in `config`, for the report: keys, and what stands in their place.
+pub(super) fn replaced(config: &Config) -> impl Iterator<Item = (&'static str, &'static str)> {
+    REPLACED.into_iter().chain([("audit", Records::of(config).replacement())])
+}
 
 /// A limit that is never met here.
 pub(super) fn ample() -> Value {
@@ -52,8 +57,8 @@ pub(super) struct Added {
 pub(super) struct Secrets {
     pub(super) user: String,
     pub(super) pass: String,
-    /// The content of each of [`KEY_FILES`].
-    keys: Vec<String>,
+    /// The keys of the audit: file and content.
+    keys: Vec<(&'static str, String)>,
     /// The key of each caller, by name.
     callers: Vec<(String, String)>,
 }
@@ -69,7 +74,6 @@ impl Secrets {
         // With characters that every way of writing treats in its own manner.
         let user = secret("user", &|mint| format!("{}\"\\/é{}", mint.letters(14), mint.letters(LENGTH)));
         let pass = secret("pass", &|mint| format!("{}\"/\\ü€ {}", mint.letters(14), mint.letters(LENGTH)));
-        let keys = KEY_FILES.map(|file| secret(&file.replace('-', " "), &|mint| mint.letters(64))).to_vec();
         let names =
             config.callers.iter().map(|caller| &*caller.name).chain([&*added.limited, &*added.narrow]);
         let key = |name: &str| {
@@ -77,7 +81,7 @@ impl Secrets {
             (name.to_owned(), key)
         };
         let callers = names.map(key).collect();
-        Self { user, pass, keys, callers }
+        Self { user, pass, keys: keys(config, mint), callers }
     }
 
     /// The bearer key of `caller`.
@@ -98,6 +102,8 @@ pub(super) struct Stand<'a> {
     pub(super) url: &'a str,
     /// PEM; empty where the upstream speaks HTTP/1.1 without TLS.
     pub(super) authority: &'a str,
+    /// Where the records go.
+    pub(super) records: Records,
     /// Whether there is room for one request at a time only.
     pub(super) scarce: bool,
 }
@@ -107,7 +113,7 @@ impl Stand<'_> {
     pub(super) fn set_up(&self, folder: &Path) -> io::Result<()> {
         private_file(&folder.join("user"), self.secrets.user.as_bytes())?;
         private_file(&folder.join("pass"), self.secrets.pass.as_bytes())?;
-        for (file, key) in KEY_FILES.iter().zip(&self.secrets.keys) {
+        for (file, key) in &self.secrets.keys {
             private_file(&folder.join(file), key.as_bytes())?;
         }
         private_file(&folder.join("authority.pem"), self.authority.as_bytes())?;
@@ -115,7 +121,7 @@ impl Stand<'_> {
         private_file(&folder.join("gateway.toml"), text.as_bytes())
     }
 
-    /// The operator's configuration with everything replaced that [`REPLACED`] lists.
+    /// The operator's configuration with everything replaced that [`replaced`] lists.
     fn configuration(&self) -> Table {
         let mut root = self.effective.clone();
         set(&mut root, "instance", self.config.instance.as_ref());
@@ -125,7 +131,7 @@ impl Stand<'_> {
             set(ops, "listen", "127.0.0.1:0");
             set(ops, "caller_names", self.config.ops.caller_names);
         });
-        root.insert("audit".to_owned(), Value::Table(audit_table(self.config)));
+        root.insert("audit".to_owned(), Value::Table(audit_table(self.config, self.records)));
         edit(&mut root, "log", |log| set(log, "filter", "trace"));
         edit(&mut root, "upstream", |upstream| {
             if self.authority.is_empty() {
@@ -282,6 +288,7 @@ mod tests {
             added: &added,
             url: if authority.is_empty() { "http://127.0.0.1:1/" } else { "https://localhost:1/" },
             authority,
+            records: Records::of(&config),
             scarce: false,
         };
         stand.set_up(folder).unwrap();

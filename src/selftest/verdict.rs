@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use super::audit_table::Records;
 use super::canary::{Canary, Mint};
 use super::choices::MEMBER;
 use super::judge::{Judge, prove};
 use super::problem::Problem;
 use super::report::{
-    Act, CanaryKind, Configuration, EncodingProven, FaultDriven, Finding, NotCovered, Refusal, Replacement,
-    Report, SchemaDigest, ServiceDriven, Verdict,
+    Act, CanaryKind, Channel, ChannelState, Configuration, EncodingProven, FaultDriven, Finding, NotCovered,
+    Refusal, Replacement, Report, SchemaDigest, ServiceDriven, Verdict,
 };
 use super::scanner::Scanner;
-use super::stand::REPLACED;
+use super::stand::replaced;
 use super::{Played, Route};
 use crate::audit::hex;
-use crate::config::{Config, Validate};
+use crate::config::{Config, Recording, Validate};
 use crate::reject::{self, Reject};
 
 /// The version of the JSON form.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Records were lost, as they were meant to be.
 const RECORDS_LOST: i32 = 74;
@@ -66,6 +67,7 @@ impl Evidence<'_> {
         let refusals = self.refusals();
         self.not_covered.extend(self.missing(&refusals, &encodings));
         self.not_covered.extend(absent);
+        self.not_covered.extend(unsearched(&channels));
         Ok(Report {
             report: "selftest redaction",
             format: FORMAT,
@@ -75,7 +77,7 @@ impl Evidence<'_> {
             duration_ms: 0,
             configuration: Configuration { file: self.file.clone(), digest: hex(&self.config.digest) },
             schemas: self.schemas(),
-            replaced: REPLACED.iter().map(|(keys, by)| Replacement { keys, by }).collect(),
+            replaced: replaced(self.config).map(|(keys, by)| Replacement { keys, by }).collect(),
             findings,
             acts: self.played.iter().map(act).collect(),
             services: self.services(),
@@ -112,7 +114,9 @@ impl Evidence<'_> {
     /// Real output, for the control text to stand amid.
     fn amid(&self) -> &[u8] {
         let mut channels = self.played.iter().flat_map(|played| &played.caught.channels);
-        channels.find(|(name, _)| name == "stdout").map_or(b"", |(_, bytes)| bytes)
+        let records = ["stdout", "audit: segment 1"];
+        let said = channels.find(|said| records.contains(&&*said.channel) && !said.bytes.is_empty());
+        said.map_or(b"", |said| &said.bytes)
     }
 
     fn schemas(&self) -> Vec<SchemaDigest> {
@@ -156,6 +160,11 @@ impl Evidence<'_> {
         let config = self.config;
         match reject {
             Reject::Internal => Some("a fault of the gateway itself: no request is known to cause one"),
+            Reject::AuditUnavailable
+                if config.services.iter().all(|service| service.audit == Recording::BestEffort) =>
+            {
+                Some("no service waits for its records")
+            }
             Reject::ServiceNotPermitted if config.services.len() < 2 => Some("there is one service only"),
             Reject::UnknownService
                 if config.endpoints.iter().all(|endpoint| endpoint.service_member.is_none()) =>
@@ -194,13 +203,23 @@ impl Evidence<'_> {
         }
         for played in self.played {
             let exit = played.caught.exit.code();
-            if !matches!(exit, Some(0 | RECORDS_LOST)) {
+            let lost = exit == Some(RECORDS_LOST) && played.caught.records == Records::Lost;
+            if exit != Some(0) && !lost {
                 let reason = match exit {
                     Some(code) => format!("its gateway ended with exit code {code}"),
                     None => "its gateway was ended by a signal".to_owned(),
                 };
                 add(format!("act {}", played.name), reason, "report this as a bug of dcams-gateway");
             }
+        }
+        let failed =
+            self.played.iter().flat_map(|played| played.caught.failed.iter().map(move |it| (played, it)));
+        for (played, (command, exit)) in failed {
+            let reason = match exit.code() {
+                Some(code) => format!("it ended with exit code {code}"),
+                None => "it was ended by a signal".to_owned(),
+            };
+            add(format!("{command} after {}", played.name), reason, "report this as a bug of dcams-gateway");
         }
         for encoding in encodings.iter().filter(|encoding| !encoding.proven) {
             let reason =
@@ -209,6 +228,20 @@ impl Evidence<'_> {
         }
         missing
     }
+}
+
+/// Channels that had nothing to search, although something was said.
+fn unsearched(channels: &[Channel]) -> impl Iterator<Item = NotCovered> {
+    let missing = channels.iter().filter(|channel| channel.state == ChannelState::Missing);
+    missing.map(|channel| NotCovered {
+        what: format!("channel {} in {}", channel.channel, channel.act),
+        reason: "it has no bytes to search, and should have".to_owned(),
+        remedy: if channel.channel.starts_with("process: ") {
+            "run the self test where /proc shows the command lines of your own processes".to_owned()
+        } else {
+            "report this as a bug of dcams-gateway".to_owned()
+        },
+    })
 }
 
 fn verdict(findings: &[Finding], not_covered: &[NotCovered]) -> Verdict {
@@ -221,11 +254,13 @@ fn verdict(findings: &[Finding], not_covered: &[NotCovered]) -> Verdict {
 
 fn act(played: &Played) -> Act {
     let answers = played.caught.answers.iter().filter(|answer| answer.status != 0);
+    let count = answers.clone().count();
     Act {
         name: played.name,
-        answers: answers.clone().count(),
+        answers: count,
         forwarded: answers.filter(|answer| !answer.is_own()).count(),
         reached: played.reached,
+        unrecorded: if played.caught.records == Records::Lost { count } else { 0 },
         exit: played.caught.exit.code(),
     }
 }

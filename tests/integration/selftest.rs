@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dcams_gateway::config::Source;
 use dcams_gateway::reject;
-use dcams_gateway::selftest::{ENCODINGS, Plan, Report, Verdict, redaction};
+use dcams_gateway::selftest::{ChannelState, ENCODINGS, Plan, Report, Verdict, redaction};
 use dcams_gateway::simulate::Fault;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -19,10 +19,14 @@ const GATEWAY: &str = env!("CARGO_BIN_EXE_dcams-gateway");
 /// The verdict on the configuration that is shipped, with `binary` as the gateway.
 fn report(binary: &Path) -> Report {
     dcams_gateway::tls::install_provider();
+    let folder = tempfile::tempdir().unwrap();
     let source = Source {
         path: Path::new(env!("CARGO_MANIFEST_DIR")).join("config/gateway.toml"),
         // The folder that is named there is not on every machine.
-        overrides: vec![("audit.output".to_owned(), "stdout".to_owned())],
+        overrides: vec![(
+            "audit.output".to_owned(),
+            format!("{{ folder = \"{}\" }}", folder.path().display()),
+        )],
         ..Source::default()
     };
     let plan = Plan {
@@ -32,7 +36,17 @@ fn report(binary: &Path) -> Report {
         progress: &|_| {},
         interrupted: &AtomicBool::new(false),
     };
-    redaction(&plan).unwrap()
+    let report = redaction(&plan).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the operator's folder was written to");
+    report
+}
+
+/// A shell script in `folder` that runs before the gateway.
+fn script(folder: &Path, text: &str) -> PathBuf {
+    let binary = folder.join("script");
+    fs::write(&binary, text.replace("GATEWAY", GATEWAY)).unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o700)).unwrap();
+    binary
 }
 
 #[test]
@@ -49,7 +63,18 @@ fn the_shipped_configuration_passes_with_every_refusal_and_fault_met() {
     assert!(report.encodings.iter().all(|encoding| encoding.proven));
     // The records, the diagnostics at the level trace and the answers are there to be searched.
     for (act, channel) in [
-        ("requests", "stdout"),
+        ("requests", "audit: segment 2"),
+        ("requests", "audit: state of the chain"),
+        ("requests", "audit: index"),
+        ("requests", "audit query --limit 0"),
+        ("requests", "audit tail -n 1000000000 -o json"),
+        ("requests", "audit export --format ocsf"),
+        ("requests", "operators: /audit/checkpoint"),
+        ("faults", "audit: segment 2"),
+        ("hostile answers", "audit: segment 2"),
+        ("no upstream", "audit: segment 1"),
+        ("scarcity", "audit: segment 1"),
+        ("scarcity", "operators: /readyz at the end"),
         ("requests", "stderr"),
         ("requests", "operators: /metrics"),
         ("requests", "process: cmdline"),
@@ -61,25 +86,46 @@ fn the_shipped_configuration_passes_with_every_refusal_and_fault_met() {
         let searched = report.channels.iter().find(|it| (it.act, &*it.channel) == (act, channel)).unwrap();
         assert!(searched.bytes > 0, "{channel} in {act}");
     }
+    let empty = report.channels.iter().filter(|it| it.state == ChannelState::Empty);
+    let may_be = ["stdout", "audit: lock", "audit: index", "names of files left behind"];
+    for channel in empty {
+        let silent =
+            channel.channel.ends_with(": stderr") || channel.channel.starts_with("callers: bodies of ");
+        assert!(silent || may_be.contains(&&*channel.channel), "{channel:?}");
+    }
+    let kinds: Vec<&str> = report.canaries.iter().map(|canary| &*canary.kind).collect();
+    for key in ["fingerprint key", "chain key", "signing key", "signing key, its PEM"] {
+        assert!(kinds.contains(&key), "{key}");
+    }
+    // Only where records are lost is none to be searched, and there are no more answers than are needed.
+    let unrecorded: Vec<_> = report.acts.iter().filter(|act| act.unrecorded > 0).collect();
+    assert_eq!(unrecorded.iter().map(|act| act.name).collect::<Vec<_>>(), ["lost records"]);
+    assert_eq!(unrecorded[0].unrecorded, unrecorded[0].answers);
+    assert!(unrecorded[0].answers < 20, "{unrecorded:?}");
 }
 
-/// A gateway that says its password on standard error, in base64, and leaves its user name in a file.
+/// A gateway that says its password on standard error, in base64, leaves its user name in a file, and its chain key
+/// among the records; the commands that read these say the key that signs them.
 const LEAKY: &str = "#!/bin/sh
 folder=$(/usr/bin/dirname \"$3\")
-/usr/bin/base64 \"$folder/pass\" >&2
-/bin/cat \"$folder/user\" > core
+case \"$1\" in
+run)
+    /usr/bin/base64 \"$folder/pass\" >&2
+    /bin/cat \"$folder/user\" > core
+    /bin/mkdir \"$folder/audit\"
+    /bin/cat \"$folder/chain-key\" > \"$folder/audit/lock\"
+    ;;
+audit) /bin/cat \"$folder/signing-key\" ;;
+esac
 exec GATEWAY \"$@\"
 ";
 
 #[test]
 fn a_gateway_that_leaks_is_found_out_with_channel_canary_and_encoding() {
     let folder = tempfile::tempdir().unwrap();
-    let binary = folder.path().join("leaky");
-    fs::write(&binary, LEAKY.replace("GATEWAY", GATEWAY)).unwrap();
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o700)).unwrap();
-    let report = report(&binary);
+    let report = report(&script(folder.path(), LEAKY));
     assert_eq!(report.verdict, Verdict::Fail);
-    for act in ["requests", "faults", "no upstream", "scarcity"] {
+    for act in ["requests", "faults", "hostile answers", "no upstream", "scarcity", "lost records"] {
         let found = |channel: &str, canary: &str| {
             let mut of_act = report.findings.iter().filter(|finding| finding.act == act);
             of_act.find(|finding| (&*finding.channel, &*finding.canary) == (channel, canary)).cloned()
@@ -88,15 +134,50 @@ fn a_gateway_that_leaks_is_found_out_with_channel_canary_and_encoding() {
         assert_eq!((&*on_stderr.encoding, on_stderr.offset), ("base64", 0));
         let in_file = found("files left behind", "user").unwrap();
         assert_eq!((&*in_file.encoding, in_file.offset), ("raw", 0));
+        let among_records = found("audit: lock", "chain key").unwrap();
+        assert_eq!((&*among_records.encoding, among_records.offset), ("raw", 0));
+        if act != "lost records" {
+            for reader in ["audit query --limit 0", "audit tail -n 1000000000", "audit export --format ecs"] {
+                assert_eq!(found(reader, "signing key").unwrap().encoding, "base64");
+                assert_eq!(found(reader, "signing key, its PEM").unwrap().encoding, "raw");
+            }
+        }
     }
-    let others = report.findings.iter().filter(|it| it.canary != "pass" && it.canary != "user");
-    assert_eq!(others.count(), 0);
+    let put = ["pass", "user", "chain key", "signing key", "signing key, its PEM"];
+    let others: Vec<_> = report.findings.iter().filter(|it| !put.contains(&&*it.canary)).collect();
+    assert!(others.is_empty(), "{others:?}");
     let (text, markdown) = (report.text(), report.markdown());
     let json: Value = serde_json::from_str(&report.json().unwrap()).unwrap();
     let first = json!({"act": "requests", "canary": "user", "channel": "files left behind", "encoding": "raw", "offset": 0});
     assert!(json["findings"].as_array().unwrap().contains(&first), "{json:#}");
     assert!(text.contains("LEAK  requests: pass (base64), byte 0 of stderr\n"), "{text}");
     assert!(markdown.contains("| requests | stderr | pass | base64 | 0 |\n"), "{markdown}");
+}
+
+/// A gateway whose records cannot be exported, and whose query says nothing.
+const MUTE: &str = "#!/bin/sh
+case \"$1 $2\" in
+'audit query') exit 0 ;;
+'audit export') exit 74 ;;
+esac
+exec GATEWAY \"$@\"
+";
+
+#[test]
+fn what_could_not_be_searched_makes_the_verdict_incomplete() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = report(&script(folder.path(), MUTE));
+    assert_eq!((report.verdict, &report.findings[..]), (Verdict::Incomplete, &[][..]));
+    let not_covered: Vec<_> = report.not_covered.iter().map(|it| (&*it.what, &*it.reason)).collect();
+    // Five acts have records: of each, three queries and two exports; the exports have an exit code, too.
+    assert_eq!(not_covered.len(), 5 * (3 + 2 + 2), "{not_covered:?}");
+    assert!(not_covered.contains(&(
+        "channel audit query --limit 0 in requests",
+        "it has no bytes to search, and should have"
+    )));
+    assert!(not_covered.contains(&("audit export --format ecs after faults", "it ended with exit code 74")));
+    assert!(report.text().contains("and 25 missing\n"), "{}", report.text());
+    assert!(report.markdown().contains("| requests | audit query --limit 0 | MISSING |\n"));
 }
 
 /// A folder with a configuration of an operator's own, and room for what the self test makes.
@@ -303,9 +384,9 @@ fn the_members_of_the_json_report_are_these_and_no_others() {
         ]
     );
     for (member, expected) in [
-        ("acts", &["answers", "exit", "forwarded", "name", "reached"][..]),
+        ("acts", &["answers", "exit", "forwarded", "name", "reached", "unrecorded"][..]),
         ("canaries", &["allowed", "bytes", "kind"]),
-        ("channels", &["act", "bytes", "channel"]),
+        ("channels", &["act", "bytes", "channel", "state"]),
         ("encodings", &["encoding", "proven"]),
         ("faults", &["fault", "requests"]),
         ("not_covered", &["reason", "remedy", "what"]),
