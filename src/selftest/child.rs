@@ -303,7 +303,7 @@ fn kind(path: &Path) -> Kind {
     match name.to_str() {
         _ if *folder != AUDIT_FOLDER => Kind::Other,
         Some("chain") => Kind::State,
-        Some("lock" | "index.sqlite.lock") => Kind::Lock,
+        Some("lock" | "index.sqlite-lock") => Kind::Lock,
         Some("index.sqlite") => Kind::Index,
         Some(name) if name.starts_with("audit-") && name.ends_with(".jsonl") => Kind::Segment,
         _ => Kind::Other,

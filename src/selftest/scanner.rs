@@ -84,12 +84,16 @@ impl Scanner {
     pub fn hits(&self, haystack: &[u8]) -> BTreeSet<Hit> {
         let mut found = Found::default();
         self.search(haystack, None, "", true, &mut found);
-        for outer in &DECODERS {
-            let Some(once) = (outer.decode)(haystack) else { continue };
+        let decoded = DECODERS.iter().filter_map(|outer| Some((outer, (outer.decode)(haystack)?)));
+        let decoded: Vec<_> = decoded.collect();
+        // All that is written in one way comes before anything that may be read in two.
+        for (outer, once) in &decoded {
             self.search(&once.bytes, Some(&once.origins), outer.name, outer.plain, &mut found);
+        }
+        for (outer, once) in &decoded {
             for inner in &DECODERS {
                 let Some(mut twice) = (inner.decode)(&once.bytes) else { continue };
-                compose(&mut twice, &once);
+                compose(&mut twice, once);
                 let name = format!("{} in {}", inner.name, outer.name);
                 let plain = outer.plain && inner.plain;
                 self.search(&twice.bytes, Some(&twice.origins), &name, plain, &mut found);
@@ -220,6 +224,16 @@ mod tests {
             let inside = before.len()..before.len() + written.len();
             assert!(hits.iter().all(|hit| inside.contains(&hit.offset)), "{}: {hits:?}", encoding.name);
         }
+    }
+
+    #[test]
+    fn one_encoding_is_named_where_another_is_undone_elsewhere() {
+        let secret = secret();
+        let scanner = Scanner::new([&secret]).unwrap();
+        let written = ENCODINGS.iter().find(|it| it.name == "base64, offset 0").unwrap();
+        let text = [&(written.write)(&secret.text)[..], br#" {"line":"{\"n\":1}"}"#].concat();
+        let first = scanner.hits(&text).into_iter().next().unwrap();
+        assert_eq!((&*first.encoding, first.offset), ("base64", 0));
     }
 
     #[test]
