@@ -172,7 +172,7 @@ AUDIT_FLOOD ?= 1000000
 .PHONY: experiments
 experiments: ## The properties with CASES (100000) cases each, the audit with large counts, half an hour of fuzzing a target; CI runs small counts of the same code.
 	$(call headline,experiments: $(CASES) cases of each property)
-	PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration --test audit_questions
+	AUDIT_SEQUENCES=2000 AUDIT_CRASH_ROUNDS=40 PROPTEST_CASES=$(CASES) cargo test --locked --release --lib --test json --test configuration --test audit_questions
 	$(call headline,experiments: questions to $(RECORDS) lines (TMPDIR needs 1 KB for each))
 	RECORDS=$(RECORDS) cargo test --locked --release --test audit_questions speed -- --nocapture
 	$(call headline,experiments: $(EDITS) edits of audit logs)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A second verifier of audit logs, written from docs/audit-chain.md alone and sharing no code with the gateway.
 
-    audit-verify.py FOLDER --public-key public.pem [--chain-key chain.key] [--checkpoint FILE]
+    audit-verify.py FOLDER --public-key public.pem… [--chain-key chain.key] [--checkpoint FILE]
 
-It stops at the first thing that is wrong. Exit code 0: clean, 1: not clean. It needs Python 3.9 and, for Ed25519,
+It stops at the first thing that is wrong. Exit code 0: clean, 1: not clean, or nothing is proven. It needs Python 3.9 and, for Ed25519,
 the package `cryptography` or the program `openssl` (3.0 or later).
 """
 
@@ -85,17 +85,35 @@ class PublicKey:
             return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+LABEL = b"dcams-gateway checkpoint v1\n"
+
+
+def is_signed(keys, key_id, covered):
+    """Whether the covered bytes of a checkpoint are signed by the one of `keys` that they name."""
+    form = SIGNED.fullmatch(covered)
+    check(form, "no signature")
+    key = keys.get(key_id)
+    check(key, f"a checkpoint of the key {key_id}, which was not given")
+    return key.vouches_for(LABEL + form[1], bytes.fromhex(form[2].decode()))
+
+
 def mac(key, *parts):
     return hmac.new(key, b"".join(parts), hashlib.sha256).digest()
 
 
 class Verifier:
-    def __init__(self, public_key, chain_key, kept):
-        self.public_key, self.chain_key, self.kept = public_key, chain_key, kept
+    def __init__(self, public_keys, chain_key, kept):
+        self.keys = {key.id: key for key in public_keys}
+        self.chain_key = chain_key
+        self.kept = kept  # (chain, seq) to line
+        self.last_kept = None  # the highest number of those of this chain
         self.seq = 0  # of the last line
         self.chain = self.epoch = self.key = self.previous_mac = None
         self.before = None  # the segment before: first, last and digest
-        self.wanted = None  # what retention must have removed
+        self.wanted = None  # what retention must have removed, until a record that says so is proven
+        self.removed = None  # what it removed
+        self.listed = False  # whether a record says so that no checkpoint covers yet
+        self.proven = False  # whether any line is
         self.closed = set()  # requests with an outcome
         self.intended = set()
 
@@ -127,14 +145,18 @@ class Verifier:
             self.header(record, seq)
         check(seq == self.seq + 1, f"seq {seq} instead of {self.seq + 1}")
         self.seq = seq
-        if self.key and self.previous_mac is not None:
+        has_right_mac = bool(self.key) and self.previous_mac is not None
+        if has_right_mac:
             check(hmac.compare_digest(mac(self.key, self.previous_mac, covered), stated), "wrong MAC")
+            self.proven = True
         self.previous_mac = stated
-        check(self.kept.pop(seq, line) == line, "another line than the checkpoint that was kept")
+        check(self.kept.pop((self.chain, seq), line) == line, "another line than the checkpoint that was kept")
         if kind == "checkpoint":
             self.checkpoint(record, covered, name, digest)
-        elif kind == "retention" and self.wanted in record["removed"]:
-            self.wanted = None
+        elif kind == "retention" and self.wanted and self.wanted in record["removed"]:
+            self.listed = True
+            if has_right_mac:
+                self.retired()
         elif kind == "intent":
             check(record["id"] not in self.intended | self.closed, "a second intent")
             self.intended.add(record["id"])
@@ -151,6 +173,11 @@ class Verifier:
             self.chain, self.epoch, self.seq = record["chain"], record["epoch"], seq - 1
             check(seq != 1 or self.epoch == 0, "the first epoch is 0")
             self.wanted = previous
+            strange = [of for of in self.kept if of[0] != self.chain]
+            check(not strange or len(strange) < len(self.kept), "all checkpoints that were kept are of other chains")
+            for of in strange:
+                del self.kept[of]
+            self.last_kept = max((of[1] for of in self.kept), default=None)
             self.previous_mac = bytes(32) if seq == 1 else None
             if self.chain_key:
                 self.key = mac(self.chain_key, b"dcams-gateway chain v1\n", uuid.UUID(self.chain).bytes)
@@ -162,20 +189,30 @@ class Verifier:
         check(record["epoch"] == self.epoch, f"epoch {record['epoch']} instead of {self.epoch}")
 
     def checkpoint(self, record, covered, name, digest):
-        form = SIGNED.fullmatch(covered)
-        check(form, "no signature")
-        facts = (record["chain"], record["epoch"], record["first"], record["sha256"], record["key"])
-        check(facts == (self.chain, self.epoch, name, digest.hexdigest(), self.public_key.id), "the checkpoint is of other bytes")
-        label = b"dcams-gateway checkpoint v1\n"
-        check(self.public_key.vouches_for(label + form[1], bytes.fromhex(form[2].decode())), "wrong signature")
+        facts = (record["chain"], record["epoch"], record["first"], record["sha256"])
+        check(facts == (self.chain, self.epoch, name, digest.hexdigest()), "the checkpoint is of other bytes")
+        check(is_signed(self.keys, record["key"], covered), "wrong signature")
+        # It covers all lines before it: nothing was wrong so far, so each segment was written after the one before.
+        self.proven = True
+        if self.listed:
+            self.retired()
         self.epoch += 1
         if self.key:
             self.key = mac(self.key, b"dcams-gateway ratchet v1\n")
 
+    def retired(self):
+        """A record of retention that explains the missing beginning is proven."""
+        self.removed, self.wanted, self.listed = self.wanted, None, False
+
     def end(self):
         check(self.chain is not None, "no segment is there")
+        check(not self.listed, "the beginning is missing, and nothing proves the record of retention that says so")
         check(self.wanted is None, "the beginning is missing, and no record of retention says so")
-        check(not self.kept, f"a checkpoint that was kept is not in the log: seq {list(self.kept)}")
+        # Retention may have removed the earlier ones of those that were kept.
+        up_to = self.removed["last"] if self.removed else 0
+        gone = sorted(seq for _, seq in self.kept if seq > up_to or seq == self.last_kept)
+        check(not gone, f"a checkpoint that was kept is not in the log: seq {gone}")
+        check(self.proven, "nothing is wrong, but nothing is proven: no checkpoint was written yet, and no chain key given")
 
 
 def secret(path):
@@ -188,27 +225,34 @@ def secret(path):
     return contents
 
 
-def kept_checkpoints(path):
+def kept_checkpoints(path, keys):
     kept = {}
     with open(path, "rb") as file:
         for line in filter(None, map(bytes.strip, file)):
-            form = LINE.fullmatch(line + b"\n")
-            check(form, "a checkpoint that was kept is no line")
-            kept[int(form[1])] = line + b"\n"
+            line += b"\n"
+            form = LINE.fullmatch(line)
+            check(form and form[2] == b"checkpoint", "a checkpoint that was kept is none")
+            record = parse(line)
+            covered = line[: -len(b',"mac":"') - 64 - len(b'"}\n')]
+            check(is_signed(keys, record["key"], covered), "a checkpoint that was kept has a wrong signature")
+            of = (record["chain"], int(form[1]))
+            check(kept.setdefault(of, line) == line, "two different checkpoints with one number were kept")
     return kept
 
 
 def main():
     parser = argparse.ArgumentParser(description="Verify an audit log.")
     parser.add_argument("folder")
-    parser.add_argument("--public-key", required=True)
+    parser.add_argument("--public-key", required=True, action="append", help="again for each earlier key")
     parser.add_argument("--chain-key")
     parser.add_argument("--checkpoint")
     arguments = parser.parse_args()
     try:
-        kept = kept_checkpoints(arguments.checkpoint) if arguments.checkpoint else {}
+        keys = [PublicKey(path) for path in arguments.public_key]
+        by_id = {key.id: key for key in keys}
+        kept = kept_checkpoints(arguments.checkpoint, by_id) if arguments.checkpoint else {}
         key = secret(arguments.chain_key) if arguments.chain_key else None
-        verifier = Verifier(PublicKey(arguments.public_key), key, kept)
+        verifier = Verifier(keys, key, kept)
         names = sorted(filter(NAME.fullmatch, os.listdir(arguments.folder)))
         for name in names:
             path = os.path.join(arguments.folder, name)
@@ -223,6 +267,8 @@ def main():
         print("NOT CLEAN: a member is missing or of another type")
         return 1
     print(f"clean up to seq {verifier.seq}")
+    if verifier.removed:
+        print(f"removed in the name of retention: seq 1 to {verifier.removed['last']}: compare with what was decided")
     return 0
 
 

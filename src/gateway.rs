@@ -1,7 +1,7 @@
 //! What is built once from a configuration and shared by all requests?
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
@@ -157,15 +157,15 @@ impl Gateway {
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let audit = &metrics.audit;
         audit.pending.set(signed(health.pending_bytes()));
-        audit.written.set(signed(health.written_lines()));
-        audit.faults.set(signed(health.faults()));
+        audit.written.inner().store(health.written_lines(), Ordering::Relaxed);
+        audit.faults.inner().store(health.faults(), Ordering::Relaxed);
         audit.available.set(i64::from(health.available()));
         audit.stalled.set(i64::from(health.stalled()));
         audit.reserve_reached.set(i64::from(health.short_of_space()));
         audit.last_seq.set(signed(health.last_seq()));
         let lost = [("stranger", health.lost_strangers()), ("best_effort", health.lost_best_effort())];
         for (class, lines) in lost {
-            audit.lost.get_or_create(&LossLabels { class }).set(signed(lines));
+            audit.lost.get_or_create(&LossLabels { class }).inner().store(lines, Ordering::Relaxed);
         }
         let age = health.last_checkpoint().map(|checkpoint| checkpoint.since.elapsed().as_secs_f64());
         audit.checkpoint_age.set(age.unwrap_or(f64::NAN));

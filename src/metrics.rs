@@ -58,11 +58,11 @@ pub struct AuditMetrics {
     /// Bytes that are not yet durable.
     pub pending: Gauge,
     /// Lines that are.
-    pub written: Gauge,
+    pub written: Counter,
     /// Lines given up, by what they were about.
-    pub lost: Family<LossLabels, Gauge>,
+    pub lost: Family<LossLabels, Counter>,
     /// Faults of the output.
-    pub faults: Gauge,
+    pub faults: Counter,
     /// Whether required services are served.
     pub available: Gauge,
     /// Whether one commit takes too long.
@@ -80,7 +80,7 @@ pub struct AuditMetrics {
 /// Labels of `audit_lines_lost`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct LossLabels {
-    /// `stranger` or `best_effort`; of required services no line is given up.
+    /// `stranger`; or `best_effort`, which are refusals of callers too. What belongs to a forward of a required service is never given up.
     pub class: &'static str,
 }
 
@@ -293,9 +293,9 @@ impl AuditMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             pending: Gauge::default(),
-            written: Gauge::default(),
+            written: Counter::default(),
             lost: Family::default(),
-            faults: Gauge::default(),
+            faults: Counter::default(),
             available: Gauge::default(),
             stalled: Gauge::default(),
             reserve_reached: Gauge::default(),
@@ -310,8 +310,6 @@ impl AuditMetrics {
             metrics.pending.clone(),
         );
         let mut gauge = |name: &str, help: &str, gauge: &Gauge| registry.register(name, help, gauge.clone());
-        gauge("audit_lines_written", "Audit lines that are durable", &metrics.written);
-        gauge("audit_write_faults", "Faults of the audit's output", &metrics.faults);
         gauge("audit_available", "0 while required services are refused for the audit", &metrics.available);
         gauge("audit_stalled", "1 while a commit of the audit takes too long", &metrics.stalled);
         gauge(
@@ -320,9 +318,15 @@ impl AuditMetrics {
             &metrics.reserve_reached,
         );
         gauge("audit_last_seq", "Number of the last durable audit line", &metrics.last_seq);
+        registry.register("audit_lines_written", "Audit lines that are durable", metrics.written.clone());
+        registry.register(
+            "audit_write_faults",
+            "Attempts to write audit lines that failed or stalled",
+            metrics.faults.clone(),
+        );
         registry.register(
             "audit_lines_lost",
-            "Audit lines given up because too many waited",
+            "Audit lines given up because too many waited, or too little disk space was left",
             metrics.lost.clone(),
         );
         registry.register_with_unit(

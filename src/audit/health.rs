@@ -28,6 +28,7 @@ pub struct Health {
     faults: AtomicU64,
     syncs: AtomicU64,
     last_seq: AtomicU64,
+    stall_told: AtomicBool,
     commits: OnceLock<Histogram>,
     checkpoint: Mutex<Option<LastCheckpoint>>,
 }
@@ -58,6 +59,7 @@ impl Health {
             faults: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             last_seq: AtomicU64::new(0),
+            stall_told: AtomicBool::new(false),
             commits: OnceLock::new(),
             checkpoint: Mutex::new(None),
         }
@@ -187,7 +189,15 @@ impl Health {
         self.committing_since.store(now + 1, Ordering::Relaxed);
     }
 
+    /// Says, once for each stall, that there is one: the thread that stalls cannot.
+    pub(super) fn tell_stall(&self) {
+        if self.stalled() && !self.stall_told.swap(true, Ordering::Relaxed) {
+            tracing::error!("the audit's output takes nothing: forwarding stops");
+        }
+    }
+
     pub(super) fn commit_ends(&self) {
+        self.stall_told.store(false, Ordering::Relaxed);
         self.committing_since.store(0, Ordering::Relaxed);
     }
 

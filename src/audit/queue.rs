@@ -121,14 +121,6 @@ impl Queue {
         Some(taken)
     }
 
-    /// Asks for durability of what was put in so far, and returns how many lines that are.
-    pub(super) fn flush(&self) -> u64 {
-        let state = self.lock();
-        let taken = state.taken;
-        self.stir(state, true);
-        taken
-    }
-
     /// From now on nothing is taken. `false` where that was so before.
     pub(super) fn close(&self, in_progress: u64) -> bool {
         let mut state = self.lock();

@@ -71,7 +71,8 @@ impl Segments {
     /// The size of all, bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.list.iter().map(|segment| segment.bytes).sum()
+        // A sparse file may claim any size.
+        self.list.iter().fold(0, |sum: u64, segment| sum.saturating_add(segment.bytes))
     }
 }
 
@@ -131,7 +132,8 @@ impl Segment {
         let no_file = |_| io::Error::new(io::ErrorKind::InvalidData, "a segment is not a regular file");
         let file = match rustix::fs::open(&self.path, flags, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
-            Err(link @ rustix::io::Errno::LOOP) => return Err(no_file(link)),
+            // A link; a socket, or a device without a driver.
+            Err(none @ (rustix::io::Errno::LOOP | rustix::io::Errno::NXIO)) => return Err(no_file(none)),
             Err(error) => return Err(error.into()),
         };
         if file.metadata()?.is_file() { Ok(file) } else { Err(no_file(rustix::io::Errno::INVAL)) }
@@ -297,6 +299,22 @@ mod tests {
         let expected = Line { offset: 4, bytes: b"two\n", ending: Ending::LineFeed };
         assert_eq!(lines.read_line().unwrap(), Some(expected));
         assert_eq!(lines.read_line().unwrap(), None);
+    }
+
+    #[test]
+    fn sizes_that_no_disk_has_do_not_overflow() {
+        let huge = Segment { path: PathBuf::new(), first_seq: 1, bytes: 1 << 63 };
+        let segments = Segments { list: vec![huge.clone(), huge], lookalikes: 0 };
+        assert_eq!(segments.bytes(), u64::MAX);
+    }
+
+    #[test]
+    fn a_socket_is_no_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket =
+            std::os::unix::net::UnixListener::bind(folder.path().join(Segment::name_of(1))).unwrap();
+        let segments = Segments::open(folder.path()).unwrap();
+        assert_eq!(segments[0].lines().err().map(|error| error.kind()), Some(io::ErrorKind::InvalidData));
     }
 
     #[test]

@@ -117,9 +117,9 @@ fn online(config: &Config, report: &mut String) -> Exit {
 /// Whether the audit folder could be written to now.
 fn lock(config: &Config) -> Exit {
     let AuditOutput::Folder(folder) = &config.audit.output else { return Exit::Ok };
-    let path = folder.path.join("lock");
-    let locked = match File::open(&path) {
-        Ok(file) => flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(std::io::Error::from),
+    // Shared, and for an instant: a gateway that starts meanwhile tries again.
+    let locked = match File::open(&folder.path) {
+        Ok(opened) => flock(&opened, FlockOperation::NonBlockingLockShared).map_err(std::io::Error::from),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     };
@@ -253,9 +253,8 @@ mod tests {
             retention: crate::audit::Retention::default(),
             reserve_bytes: 0,
         });
-        assert_eq!(lock(&config), Exit::Ok, "there is no lock yet");
-        let held = File::create(folder.path().join("lock")).unwrap();
-        assert_eq!(lock(&config), Exit::Ok, "nobody holds it");
+        assert_eq!(lock(&config), Exit::Ok, "nobody writes to it");
+        let held = File::open(folder.path()).unwrap();
         flock(&held, FlockOperation::LockExclusive).unwrap();
         assert_eq!(lock(&config), Exit::Io);
     }

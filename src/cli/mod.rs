@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod config_source;
 mod demo;
+mod diagnostics;
 mod documents;
 mod hash_key;
 mod health;
@@ -141,7 +142,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    ended(cli.command).into()
+    let exit = ended(cli.command);
+    process::flush_log();
+    exit.into()
 }
 
 fn ended(command: Command) -> Exit {

@@ -1,5 +1,8 @@
 //! What does the process promise about itself before it serves?
 
+use std::io;
+use std::sync::OnceLock;
+
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -8,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Exit;
+use super::diagnostics::Diagnostics;
 use crate::config::{Log, LogFormat};
 
 /// A panic message may quote a request: only its place is told.
@@ -17,6 +21,7 @@ pub(super) fn quiet_panics() {
         let (file, line) = place.unwrap_or(("unknown", 0));
         if tracing::dispatcher::has_been_set() {
             tracing::error!(file, line, "panicked");
+            flush_log();
         } else {
             super::tell(&format!("panicked at {file}:{line}"));
         }
@@ -57,6 +62,16 @@ pub(super) async fn told_to_stop() -> Exit {
     Exit::Ok
 }
 
+/// Where diagnostics go once they were configured.
+static DIAGNOSTICS: OnceLock<Diagnostics> = OnceLock::new();
+
+/// Waits a moment until diagnostics are written.
+pub(super) fn flush_log() {
+    if let Some(diagnostics) = DIAGNOSTICS.get() {
+        diagnostics.flush();
+    }
+}
+
 /// Where our own events come from.
 const OURS: &str = "dcams_gateway";
 
@@ -64,10 +79,14 @@ const OURS: &str = "dcams_gateway";
 ///
 /// Events of libraries are never written, whatever the filter says: h2 quotes the paths and hosts that it
 /// refuses, and any update could make another library quote more.
-pub(super) fn log_to_stderr(log: &Log) -> Result<(), ParseError> {
+///
+/// # Errors
+///
+/// The filter is none, or no thread can be started.
+pub(super) fn log_to_stderr(log: &Log) -> Result<(), LogFault> {
     let filter = EnvFilter::try_new(&*log.filter)?;
     let ours = filter_fn(|event| event.target().starts_with(OURS));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(diagnostics()?);
     // An error means that a subscriber was set before, by a test.
     let _ = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().with(ours).try_init(),
@@ -77,6 +96,20 @@ pub(super) fn log_to_stderr(log: &Log) -> Result<(), ParseError> {
         }
     };
     Ok(())
+}
+
+/// Diagnostics cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LogFault {
+    #[error("log.filter is not a filter: expected for example info or dcams_gateway=debug")]
+    Filter(#[from] ParseError),
+    #[error("no thread for diagnostics: {0}")]
+    Thread(#[from] io::Error),
+}
+
+fn diagnostics() -> io::Result<Diagnostics> {
+    let started = Diagnostics::to(io::stderr())?;
+    Ok(DIAGNOSTICS.get_or_init(|| started).clone())
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ pub(super) fn run(configured: &Configured) -> Exit {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    if process::log_to_stderr(&loaded.config.log).is_err() {
-        tell("log.filter is not a filter: expected for example info or dcams_gateway=debug");
+    if let Err(fault) = process::log_to_stderr(&loaded.config.log) {
+        tell(&fault.to_string());
         return Exit::Config;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

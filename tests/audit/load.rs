@@ -1,5 +1,6 @@
 //! Who sends requests, and what became of them as far as the callers know?
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -23,6 +24,23 @@ impl Reply {
     pub fn code(&self) -> Option<String> {
         serde_json::from_str::<serde_json::Value>(&self.body).ok()?["code"].as_str().map(str::to_owned)
     }
+}
+
+/// How often it was answered with which status and code.
+pub fn tally(replies: &[Reply]) -> BTreeMap<(u16, Option<String>), usize> {
+    let mut counts = BTreeMap::new();
+    for reply in replies {
+        *counts.entry((reply.status, reply.code())).or_default() += 1;
+    }
+    counts
+}
+
+/// That all were served but for what the disk, which others use too, was too slow for.
+pub fn assert_served(replies: &[Reply]) {
+    let mut counts = tally(replies);
+    counts.remove(&(200, None));
+    counts.remove(&(503, Some("audit_unavailable".to_owned())));
+    assert_eq!(counts, BTreeMap::new());
 }
 
 /// A connection that may end at any instant.

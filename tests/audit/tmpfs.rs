@@ -1,4 +1,4 @@
-//! Which disk can be filled?
+//! Which disk can be filled, and is never slow because of others?
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -12,9 +12,8 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// Mounts one of `bytes` at `path`, a folder to be.
+    /// Mounts one of `bytes` at `path`, a folder.
     pub fn mount(path: &Path, bytes: u64) -> Self {
-        fs::create_dir(path).unwrap();
         let options = std::ffi::CString::new(format!("size={bytes},mode=0750")).unwrap();
         mount("tmpfs", path, "tmpfs", MountFlags::empty(), options.as_c_str()).unwrap_or_else(|error| {
             panic!("a tmpfs cannot be mounted ({error}): this test needs root (CAP_SYS_ADMIN)")

@@ -22,22 +22,31 @@ pub fn plain_upstream() -> Upstream {
     Upstream::start_with(Settings { tls: false, ..Settings::default() })
 }
 
-/// A gateway before `upstream` that keeps its trail in [`folder_of`] its configuration; no limit of its callers is met.
+/// A gateway before `upstream` that keeps its trail in [`folder_of`] its configuration.
 pub fn keeping(upstream: &Upstream) -> Setup {
+    let setup = telling(upstream).file("public-key", PUBLIC_KEY);
+    std::fs::create_dir(disk_of(setup.folder())).unwrap();
+    setup.set("audit.output", "{ folder = \"disk/audit\" }")
+}
+
+/// A gateway before `upstream` with records in the place of the harness; no limit of its callers is met.
+pub fn telling(upstream: &Upstream) -> Setup {
     let unlimited = |text: &mut String| {
         *text = text.replace("per_second = 1000, burst = 1000", "per_second = 1000000, burst = 1000000");
         let roots = "roots = { file = \"upstream-ca.pem\" }";
         *text = text.replace(roots, "roots = \"webpki\"\nplain_http_to_loopback = true");
     };
-    Setup::before(upstream)
-        .file("fingerprint-key", FINGERPRINT_KEY)
-        .file("public-key", PUBLIC_KEY)
-        .edit(unlimited)
+    Setup::before(upstream).file("fingerprint-key", FINGERPRINT_KEY).edit(unlimited)
+}
+
+/// Where a disk can be mounted for the trail's folder: a mount itself could not be renamed.
+pub fn disk_of(configuration: &Path) -> PathBuf {
+    configuration.join("disk")
 }
 
 /// The trail's folder.
 pub fn folder_of(configuration: &Path) -> PathBuf {
-    configuration.join("audit")
+    disk_of(configuration).join("audit")
 }
 
 /// The e-mail address of a customer that exists for one request.

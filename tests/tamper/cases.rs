@@ -1,8 +1,8 @@
 //! What exactly is found, and what is said to be proven.
 
-use dcams_gateway::audit::verify::{Key, Proven, Report, Wrong};
+use dcams_gateway::audit::verify::{Key, Proven, Report, Retired, Verdict, Wrong};
 
-use crate::log::{Author, File, Folder, evidence, hex, signing_key};
+use crate::log::{Author, File, Folder, evidence, hex, next_signing_key, signing_key};
 
 /// A log of two segments: the lines 1 to 10, and 11 to 24. Checkpoints are 10, 18 and 24.
 fn author() -> Author {
@@ -161,7 +161,7 @@ fn a_segment_that_is_gone_is_missing_unless_retention_removed_it() {
     assert_eq!(found(&middle.verify(evidence(true, &[]))), [("missing", 25, 1, Some(25))]);
     author.retain(2);
     let report = author.folder.verify(evidence(true, &author.folder.checkpoints()));
-    assert_eq!((found(&report), notes(&report)), (vec![], vec!["retention", "retired"]));
+    assert_eq!((found(&report), notes(&report)), (vec![], vec!["retention"]));
     assert_eq!((report.proven.macs_from, report.proven.macs_through), (Some(12), Some(26)));
     author.folder.0.remove(0);
     assert_eq!(found(&author.folder.verify(evidence(true, &[]))), [("missing", 25, 1, Some(25))]);
@@ -212,10 +212,164 @@ fn a_checkpoint_that_was_kept_elsewhere_must_be_in_the_log() {
     let report = log.verify(evidence(true, &[unsigned, kept[2].clone(), b"checkpoint".to_vec()]));
     let wrong: Vec<Wrong> = report.findings.iter().map(|finding| finding.wrong).collect();
     assert_eq!(wrong, [Wrong::GivenInvalid { number: 1 }, Wrong::GivenInvalid { number: 3 }]);
-    let mut strange = Author::begin(2);
-    strange.checkpoint();
-    let report = log.verify(evidence(true, &strange.folder.checkpoints()));
-    assert_eq!(found(&report), [("given_differs", 1, 4, Some(4)), ("given_invalid", 0, 0, None)]);
+}
+
+#[test]
+fn checkpoints_of_another_chain_are_compared_with_nothing_and_prove_nothing() {
+    let log = author().folder;
+    let mut before = Author::begin(2);
+    before.checkpoint();
+    (0..30).for_each(|_| before.request());
+    before.checkpoint();
+    let kept = [before.folder.checkpoints(), log.checkpoints()].concat();
+    let report = log.verify(evidence(true, &kept));
+    assert_eq!((found(&report), notes(&report)), (vec![], vec!["other_chain"]));
+    assert_eq!((report.clean, report.proven.checkpoints, report.proven.checkpoint), (true, 3, Some(24)));
+    // Another log in the place of the one whose checkpoints were kept.
+    let report = log.verify(evidence(true, &before.folder.checkpoints()));
+    assert_eq!((found(&report), report.clean), (vec![("given_other_chain", 0, 0, None)], false));
+}
+
+#[test]
+fn findings_beyond_those_that_are_listed_are_findings() {
+    let mut author = Author::begin(1);
+    author.rotate();
+    (0..2100).for_each(|_| author.next_segment());
+    let first = author.folder.0[0].name;
+    let every_other: Vec<u64> = author.folder.0[1..].iter().step_by(2).map(|file| file.name).collect();
+    author.remove(&every_other[..1050]);
+    author.remove(&[first]);
+    author.checkpoint();
+    for keyed in [false, true] {
+        let report = author.folder.verify(evidence(keyed, &[]));
+        assert_eq!((report.clean, report.verdict), (false, Verdict::NotClean));
+        // The beginning is as it should be, and takes no place.
+        assert_eq!((report.findings.len(), report.findings_left_out), (1000, 49));
+        assert!(report.findings.iter().all(|finding| finding.wrong.code() == "missing"));
+    }
+}
+
+#[test]
+fn what_retention_lists_inside_the_log_is_missing_all_the_same() {
+    let mut author = author();
+    author.next_segment();
+    author.remove(&[11]);
+    author.checkpoint();
+    for keyed in [false, true] {
+        let report = author.folder.verify(evidence(keyed, &[]));
+        assert_eq!((found(&report), report.clean), (vec![("missing", 25, 1, Some(25))], false));
+    }
+}
+
+#[test]
+fn a_record_of_retention_that_nothing_proves_explains_nothing() {
+    let mut author = author();
+    author.next_segment();
+    author.retain(2);
+    let unproven = [("retention_unproven", 11, 1, Some(11))];
+    let report = author.folder.verify(evidence(false, &author.folder.checkpoints()));
+    assert_eq!((found(&report), report.clean), (unproven.to_vec(), false));
+    assert_eq!(report.findings[0].wrong, Wrong::RetentionUnproven { last: 10, record: 26 });
+    assert!(author.folder.verify(evidence(true, &[])).clean, "its MAC is right");
+    // Its author has no key.
+    let forged = edited(&author.folder, |lines| {
+        let line = &mut lines.last_mut().unwrap().1;
+        let mac = line.len() - 10;
+        line[mac] = if line[mac] == b'0' { b'1' } else { b'0' };
+    });
+    let report = forged.verify(evidence(true, &[]));
+    assert_eq!(found(&report), [unproven[0], ("mac", 25, 2, Some(26))]);
+    // Signed, but changed.
+    author.checkpoint();
+    assert!(author.folder.verify(evidence(false, &[])).clean);
+    let changed = edited(&author.folder, |lines| {
+        let line = &mut lines[15].1;
+        *line = replaced(line, "T", "U");
+    });
+    assert_eq!(found(&changed.verify(evidence(false, &[])))[0], unproven[0]);
+    // A checkpoint of the next segment does, as that one was written after this one.
+    let mut author = self::author();
+    author.next_segment();
+    author.retain(2);
+    author.next_segment();
+    author.checkpoint();
+    let report = author.folder.verify(evidence(false, &[]));
+    assert_eq!((found(&report), notes(&report)), (vec![], vec!["retention", "unsigned_end"]));
+}
+
+#[test]
+fn the_verdict_says_what_was_removed_in_the_name_of_retention() {
+    let mut author = author();
+    author.next_segment();
+    author.retain(2);
+    author.checkpoint();
+    let report = author.folder.verify(evidence(false, &author.folder.checkpoints()));
+    assert_eq!(report.proven.retired, Some(Retired { first: 1, last: 10, record: 26 }));
+    let said = report.statements();
+    let expected = "the lines seq 11 to 27 that are here are unchanged; removed in the name of retention: seq 1 to 10, \
+                    says the record at seq 26: compare it with what was decided";
+    assert_eq!(said[0], expected);
+    let expected = "by checkpoints kept elsewhere: 3 unchanged, the last at seq 27: since it was taken, none of the lines \
+                    seq 11 to 27 was changed or removed, whoever holds the gateway's host and keys";
+    assert!(said.contains(&expected.to_owned()), "{said:?}");
+    let json = serde_json::to_value(&report).unwrap();
+    let expected = serde_json::json!({"first": 1, "last": 10, "record": 26});
+    assert_eq!((&json["proven"]["retired"], &json["verdict"]), (&expected, &"clean".into()));
+}
+
+#[test]
+fn what_the_chain_key_alone_does_not_reach_is_said_to_be_unproven() {
+    let mut author = Author::begin(1);
+    author.rotate();
+    author.retain(1);
+    let said = author.folder.verify(evidence(true, &[])).statements();
+    for expected in [
+        "without a checkpoint: seq 6 by the chain key alone, whose present key is on the gateway's host",
+        "not proven: seq 5, whose MAC follows a line that is not here, before a checkpoint",
+    ] {
+        assert!(said.contains(&expected.to_owned()), "{said:?}");
+    }
+}
+
+#[test]
+fn a_log_of_which_nothing_is_proven_is_not_clean() {
+    let mut author = Author::begin(1);
+    author.request();
+    let report = author.folder.verify(evidence(false, &[]));
+    assert_eq!((found(&report), report.clean, report.verdict), (vec![], false, Verdict::NothingProven));
+    assert!(report.statements()[0].starts_with("nothing: "), "{:?}", report.statements());
+    assert_eq!(author.folder.verify(evidence(true, &[])).verdict, Verdict::Clean);
+    author.checkpoint();
+    assert_eq!(author.folder.verify(evidence(false, &[])).verdict, Verdict::Clean);
+}
+
+#[test]
+fn a_kept_checkpoint_behind_a_finding_proves_nothing() {
+    let log = author().folder;
+    let kept = log.checkpoints();
+    let edited = edited(&log, |lines| lines[13].1 = replaced(&lines[13].1, "kyc-api", "batch--"));
+    let report = edited.verify(evidence(false, &kept));
+    assert_eq!((report.proven.checkpoints, report.proven.checkpoint), (1, Some(10)));
+}
+
+#[test]
+fn the_verdict_says_from_where_to_where_each_key_signed() {
+    let mut author = author();
+    author.sign_with(next_signing_key());
+    author.start();
+    author.checkpoint();
+    let ids = [signing_key(), next_signing_key()].map(|key| hex(&key.public().id()));
+    let mut evidence = evidence(false, &[]);
+    evidence.keys.push(next_signing_key().public());
+    let report = author.folder.verify(evidence);
+    assert!(report.clean);
+    let said = report.statements();
+    for expected in [
+        format!("  key {}: the checkpoints of seq 10 to 24", ids[0]),
+        format!("  key {}: the checkpoints of seq 27", ids[1]),
+    ] {
+        assert!(said.contains(&expected), "{said:?}");
+    }
 }
 
 #[test]
@@ -244,7 +398,7 @@ fn what_the_gateway_lost_is_missing_and_its_own_record_says_why() {
     assert_eq!(found(&report), [("torn", 11, 18, None), ("missing", 29, 1, Some(29))]);
     let explained = Some(("segment_truncated", 30));
     assert_eq!(report.findings[1].wrong, Wrong::Missing { first: 28, last: 28, explained });
-    assert_eq!(notes(&report), ["open", "fault"]);
+    assert_eq!(notes(&report), ["open", "fault", "unsigned_end"]);
     // It was removed.
     author.folder.0.remove(1);
     let report = author.folder.verify(evidence(true, &[]));

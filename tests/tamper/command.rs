@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use crate::edits::{self, Attacker, KINDS};
 use crate::experiment::from_environment;
-use crate::log::{Author, CHAIN_KEY, Folder, signing_key};
+use crate::log::{Author, CHAIN_KEY, Folder, next_signing_key, signing_key};
 use crate::random::Random;
 
 /// A folder with a log, its keys and its last checkpoint.
@@ -24,6 +24,7 @@ impl Case {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         };
         write("public.pem", signing_key().public().to_pem().as_bytes());
+        write("next.pem", next_signing_key().public().to_pem().as_bytes());
         write("chain.key", &[CHAIN_KEY, b"\n"].concat());
         if let Some(checkpoint) = checkpoint {
             write("checkpoint.jsonl", checkpoint);
@@ -90,6 +91,29 @@ fn a_clean_log_ends_with_0_and_says_what_was_proven() {
     );
     let printed = gateway(&["audit", "checkpoint"]).arg(case.path("log")).output().unwrap();
     assert_eq!((printed.status.code(), printed.stdout), (Some(0), last));
+}
+
+#[test]
+fn a_log_of_which_nothing_is_proven_ends_with_1_and_advice() {
+    let case = Case::of(&Author::begin(7).folder, None);
+    let said = case.verify(false);
+    assert_eq!(said.status.code(), Some(1));
+    let said = text(&said.stdout);
+    assert!(said.starts_with("NOTHING PROVEN"), "{said}");
+    assert!(said.contains("give the chain key, or wait for the first checkpoint"), "{said}");
+    assert_eq!(case.verify(true).status.code(), Some(0));
+}
+
+#[test]
+fn a_socket_in_the_place_of_a_segment_is_found() {
+    let author = log();
+    let case = Case::of(&author.folder, None);
+    let path = case.path("log").join(format!("audit-{:016}.jsonl", author.folder.0[0].name));
+    std::fs::remove_file(&path).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let said = case.verify(false);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text(&said.stdout).contains("not_a_file"), "{}", text(&said.stdout));
 }
 
 #[test]
@@ -180,12 +204,75 @@ fn the_signing_key_that_keygen_makes_is_one_that_openssl_reads() {
 
 /// Whether the second verifier finds the log clean; `None` without Python.
 fn second(case: &Case, keyed: bool) -> Option<bool> {
+    second_with(case, keyed, &[])
+}
+
+fn second_with(case: &Case, keyed: bool, more: &[std::ffi::OsString]) -> Option<bool> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/audit-verify.py");
-    let said = Command::new("python3").arg(script).args(case.arguments(keyed)).output().ok()?;
+    let said = Command::new("python3").arg(script).args(case.arguments(keyed)).args(more).output().ok()?;
     match said.status.code() {
         Some(0) => Some(true),
         Some(1) if said.stdout.starts_with(b"NOT CLEAN") => Some(false),
         _ => panic!("{}{}", text(&said.stdout), text(&said.stderr)),
+    }
+}
+
+/// The log, what was kept of it, and whether it is clean without the chain key and with it.
+type Agreed = (&'static str, Folder, Vec<Vec<u8>>, [bool; 2]);
+
+/// Logs from which retention removed something, whose signing key was replaced, or of which nothing is proven.
+fn agreed() -> Vec<Agreed> {
+    let mut cases: Vec<Agreed> = Vec::new();
+    let mut young = Author::begin(1);
+    young.request();
+    cases.push(("no checkpoint yet", young.folder.clone(), vec![], [false, true]));
+    young.rotate();
+    young.request();
+    young.rotate();
+    young.sign_with(next_signing_key());
+    young.request();
+    young.rotate();
+    let kept = young.folder.checkpoints();
+    cases.push(("two signing keys", young.folder.clone(), kept.clone(), [true, true]));
+    let mut middle = young.folder.clone();
+    middle.0.remove(1);
+    cases.push(("a gap that nothing explains", middle, vec![], [false, false]));
+    let mut other = Author::begin(2);
+    other.checkpoint();
+    let strange = other.folder.checkpoints();
+    let both = [kept.clone(), strange.clone()].concat();
+    cases.push(("checkpoints of two chains", young.folder.clone(), both, [true, true]));
+    cases.push(("checkpoints of another chain", young.folder.clone(), strange, [false, false]));
+    young.retain(2);
+    cases.push(("a record of retention that nothing signs", young.folder.clone(), vec![], [false, true]));
+    young.checkpoint();
+    cases.push(("a record of retention that is signed", young.folder.clone(), kept.clone(), [true, true]));
+    let removed = kept[..1].to_vec();
+    cases.push(("nothing kept but what was removed", young.folder.clone(), removed, [false, false]));
+    let inside = young.folder.0[1].name;
+    young.next_segment();
+    young.remove(&[inside]);
+    young.checkpoint();
+    cases.push(("retention inside the log", young.folder, vec![], [false, false]));
+    cases
+}
+
+#[test]
+fn both_verifiers_judge_retention_and_keys_alike() {
+    for (name, folder, kept, expected) in agreed() {
+        let kept = kept.concat();
+        let case = Case::of(&folder, (!kept.is_empty()).then_some(&kept));
+        for (keyed, expected) in [false, true].into_iter().zip(expected) {
+            let keys = ["--public-key".into(), case.path("next.pem").into_os_string()];
+            let said =
+                gateway(&["audit", "verify"]).args(case.arguments(keyed)).args(&keys).output().unwrap();
+            assert_eq!(said.status.success(), expected, "{name}, {keyed}: {}", text(&said.stdout));
+            let Some(judged) = second_with(&case, keyed, &keys) else {
+                println!("skipped: no python3");
+                return;
+            };
+            assert_eq!(judged, expected, "{name}, {keyed}: the second verifier");
+        }
     }
 }
 

@@ -18,6 +18,12 @@ pub fn signing_key() -> SigningKey {
     SigningKey::of_pem(&Secret::new(SIGNING_KEY.into())).unwrap()
 }
 
+/// The key that replaces it.
+pub fn next_signing_key() -> SigningKey {
+    let pem = SIGNING_KEY.replace("INTuctv5E1hK", "INTuctv5E1hL");
+    SigningKey::of_pem(&Secret::new(pem.into())).unwrap()
+}
+
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -130,6 +136,11 @@ impl Author {
     /// The present segment.
     pub fn present(&mut self) -> &mut File {
         self.folder.0.last_mut().unwrap()
+    }
+
+    /// Goes on with another signing key.
+    pub fn sign_with(&mut self, key: SigningKey) {
+        self.signing = key;
     }
 
     fn time(&mut self) -> String {
@@ -248,6 +259,11 @@ impl Author {
     pub fn retain(&mut self, kept: usize) {
         let Some(over) = self.folder.0.len().checked_sub(kept).filter(|over| *over > 0) else { return };
         let gone: Vec<u64> = self.folder.0[..over].iter().map(|file| file.name).collect();
+        self.remove(&gone);
+    }
+
+    /// Removes the segments `gone`, as retention does.
+    pub fn remove(&mut self, gone: &[u64]) {
         let removed = self.ended.iter().filter(|(first, ..)| gone.contains(first));
         let removed: Vec<String> = removed
             .map(|(first, last, digest)| {
@@ -255,7 +271,7 @@ impl Author {
             })
             .collect();
         self.line("retention", &format!(r#","removed":[{}]"#, removed.join(",")));
-        self.folder.0.drain(..over);
+        self.folder.0.retain(|file| !gone.contains(&file.name));
     }
 
     pub fn fault(&mut self, fault: &str) {

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -12,18 +13,21 @@ use super::medium::Medium;
 use crate::audit::trail::{Failure, Fault};
 use crate::audit::{AuditFault, Segments};
 
-const LOCK: &str = "lock";
-/// Mode of files: nobody but the group may read.
-const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
+/// Mode of segments: of the others, the group may read.
+const SEGMENT_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
+/// Mode of what holds a key.
+const SECRET_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// How often, and after what pause, a lock is tried that another start or a check may hold for an instant.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const FOLDER_MODE: u32 = 0o750;
 
-/// The folder of a chain, locked as long as this lives.
+/// The folder of a chain, locked as long as this lives. The lock is on the folder itself: no file in it can be removed
+/// to get round it.
 pub(super) struct Folder {
     path: PathBuf,
     names: File,
     place: Place,
-    /// The lock ends when this is closed.
-    _lock: File,
 }
 
 /// What tells one file of a machine from another.
@@ -46,6 +50,12 @@ impl Folder {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }
+        for _ in 1..LOCK_TRIES {
+            match Self::locked(path) {
+                Err(AuditFault::Locked) => std::thread::sleep(LOCK_PAUSE),
+                opened => return opened,
+            }
+        }
         Self::locked(path)
     }
 
@@ -53,10 +63,8 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let names = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
         let place = Place::of(&rustix::fs::fstat(&names).map_err(io::Error::from)?);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = rustix::fs::openat(&names, LOCK, flags, FILE_MODE).map_err(io::Error::from)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), names, place, _lock: lock.into() }),
+        match rustix::fs::flock(&names, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), names, place }),
             Err(Errno::WOULDBLOCK) => Err(AuditFault::Locked),
             Err(error) => Err(io::Error::from(error).into()),
         }
@@ -85,10 +93,19 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// A new file, or an old one emptied.
-    pub(super) fn create(&self, name: &str) -> io::Result<File> {
+    /// A new segment, or an old file emptied.
+    pub(super) fn create_segment(&self, name: &str) -> io::Result<File> {
+        self.create(name, SEGMENT_MODE)
+    }
+
+    /// As [`Self::create_segment`], for what nobody else may read.
+    pub(super) fn create_secret(&self, name: &str) -> io::Result<File> {
+        self.create(name, SECRET_MODE)
+    }
+
+    fn create(&self, name: &str, mode: Mode) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.names, name, flags, FILE_MODE)?.into())
+        Ok(rustix::fs::openat(&self.names, name, flags, mode)?.into())
     }
 
     /// A file that is there, and is neither a link nor a pipe.

@@ -322,6 +322,11 @@ impl Journal {
         self.segment_lines > 0 && (large || old) && now >= self.times.rotation
     }
 
+    fn look_at_space(&mut self) {
+        let free = self.folder.free_bytes().unwrap_or(u64::MAX);
+        self.short_of_space = free < self.settings.reserve_bytes;
+    }
+
     /// Removes what need not be kept. First it is durable that this is done.
     fn retire(&mut self, now: Instant) -> Result<(), Failure> {
         self.times.retention = now + RETENTION_EVERY;
@@ -401,6 +406,7 @@ impl Trail for Journal {
     }
 
     fn recover(&mut self, news: &mut Vec<Vec<u8>>) -> Result<(), Failure> {
+        self.look_at_space();
         if !self.folder.is_there() {
             let folder = self.folder.successor()?;
             self.move_to(folder)?;
@@ -424,8 +430,10 @@ impl Trail for Journal {
     fn keep_up(&mut self, now: Instant) -> Result<(), Failure> {
         if now >= self.times.look {
             self.times.look = now + LOOK;
-            let free = self.folder.free_bytes().unwrap_or(u64::MAX);
-            self.short_of_space = free < self.settings.reserve_bytes;
+            self.look_at_space();
+            if !self.state.is_there(&self.folder) {
+                self.store_state().map_err(|error| Failure::write(&error))?;
+            }
             self.segment.check(&self.folder, &self.sizes())?;
         }
         if self.is_rotation_due(now) {

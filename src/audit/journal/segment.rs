@@ -61,7 +61,7 @@ impl OpenSegment {
             let mut torn = vec![0; usize::try_from(size - durable_bytes).unwrap_or_default()];
             file.read_exact_at(&mut torn, durable_bytes)?;
             if torn.contains(&b'\n') {
-                let copy = folder.create(&format!("torn-{first:016}-{durable_bytes}"))?;
+                let copy = folder.create_segment(&format!("torn-{first:016}-{durable_bytes}"))?;
                 copy.write_all_at(&torn, 0)?;
                 copy.sync_all()?;
             }
@@ -148,7 +148,7 @@ impl OpenSegment {
 /// leaves a file that no reader looks at.
 fn write_new(folder: &Folder, medium: &dyn Medium, first: u64, lines: &[u8]) -> Result<File, Failure> {
     let write = |error: io::Error| Failure::write(&error);
-    let file = folder.create(NEW_NAME).map_err(write)?;
+    let file = folder.create_segment(NEW_NAME).map_err(write)?;
     write_all_at(medium, &file, lines, 0).map_err(write)?;
     medium.sync(&file).map_err(|error| Failure::sync(&error))?;
     let name = Segment::name_of(first);

@@ -8,7 +8,7 @@ use crate::secret::Secret;
 
 /// How a folder is written to.
 pub struct JournalSettings {
-    /// Where the segments, the state of the chain and the lock are. Made, if only the last part of it is missing.
+    /// Where the segments, and the state of the chain are. Made, if only the last part of it is missing.
     pub folder: PathBuf,
     /// What it needs to vouch for lines.
     pub secrets: AuditSecrets,

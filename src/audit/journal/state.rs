@@ -122,7 +122,7 @@ impl StateFile {
 
     /// A new file, in place of what has its name.
     pub(super) fn create(folder: &Folder, medium: &dyn Medium, slot: &Slot) -> io::Result<Self> {
-        let file = folder.create(NEW_NAME)?;
+        let file = folder.create_secret(NEW_NAME)?;
         let mut bytes = slot.to_bytes();
         bytes.resize(2 * SLOT_BYTES, 0);
         write_all_at(medium, &file, &bytes, 0)?;
@@ -134,8 +134,7 @@ impl StateFile {
 
     /// Makes `slot` the one in use, and erases the key before it.
     pub(super) fn store(&mut self, folder: &Folder, medium: &dyn Medium, slot: &Slot) -> io::Result<()> {
-        let path = folder.path_of(NAME);
-        if !rustix::fs::lstat(&path).is_ok_and(|stat| Place::of(&stat) == self.place) {
+        if !self.is_there(folder) {
             let new = Self::create(folder, medium, slot)?;
             std::mem::replace(self, new).retire(medium);
             return Ok(());
@@ -146,6 +145,11 @@ impl StateFile {
         self.erase(self.used, medium)?;
         self.used = unused;
         Ok(())
+    }
+
+    /// Whether this file, and no other, is at its place.
+    pub(super) fn is_there(&self, folder: &Folder) -> bool {
+        rustix::fs::lstat(folder.path_of(NAME)).is_ok_and(|stat| Place::of(&stat) == self.place)
     }
 
     /// Erases the keys of a file that is not at its place any more, if it is anywhere.

@@ -8,6 +8,8 @@ use crate::audit::{LINE_BYTES, Segment, hex};
 
 /// Findings beyond this number are counted only.
 const MOST: usize = 1000;
+/// What [`Findings::push_beginning`] gives.
+const BEGINNING: usize = usize::MAX - 1;
 
 /// A place in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,13 +143,22 @@ pub enum Wrong {
         /// The last line that was as it left it.
         good: Option<u64>,
     },
+    /// The beginning is missing, and nothing proves the record of retention that lists it.
+    RetentionUnproven {
+        /// The last line that is missing.
+        last: u64,
+        /// The number of the record.
+        record: u64,
+    },
     /// What the folder has removed by retention is not what the next segment was written after.
     RetentionDigest,
-    /// A given checkpoint is no checkpoint of this log: not a line, of another chain, or not signed by a given key.
+    /// A given checkpoint is none: not a line, or not signed by a given key.
     GivenInvalid {
         /// Which of them, from 1.
         number: usize,
     },
+    /// All given checkpoints are of other chains: none of them says anything about this log.
+    GivenOtherChain,
     /// At its number stands another line than the given checkpoint.
     GivenDiffers,
     /// The log ends before the given checkpoint.
@@ -196,8 +207,10 @@ impl Wrong {
             Self::Mac => "mac",
             Self::Twice(..) => "twice",
             Self::ChainBroken { .. } => "chain_broken",
+            Self::RetentionUnproven { .. } => "retention_unproven",
             Self::RetentionDigest => "retention_digest",
             Self::GivenInvalid { .. } => "given_invalid",
+            Self::GivenOtherChain => "given_other_chain",
             Self::GivenDiffers => "given_differs",
             Self::GivenBeyond { .. } => "given_beyond",
             Self::GivenMissing { .. } => "given_missing",
@@ -295,13 +308,22 @@ impl fmt::Display for Wrong {
                 write!(out, "the gateway itself found the log changed when it started")?;
                 good.map_or(Ok(()), |good| write!(out, ": as it left it up to seq {good} only"))
             }
+            Self::RetentionUnproven { last, record } => write!(
+                out,
+                "the lines {} are missing, and nothing proves the record of retention at seq {record} that lists them: \
+                 expected a good checkpoint after it, or its MAC with the chain key",
+                range(1, *last)
+            ),
             Self::RetentionDigest => write!(
                 out,
                 "the segment before was removed by retention, whose record has another SHA-256 or range than `previous`"
             ),
-            Self::GivenInvalid { number } => write!(
+            Self::GivenInvalid { number } => {
+                write!(out, "the given checkpoint number {number} is not a checkpoint signed by a given key")
+            }
+            Self::GivenOtherChain => write!(
                 out,
-                "the given checkpoint number {number} is not a checkpoint of this chain signed by a given key"
+                "all given checkpoints are of other chains, and none of this log: expected at least one of its chain"
             ),
             Self::GivenDiffers => {
                 write!(
@@ -322,7 +344,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-fn range(first: u64, last: u64) -> String {
+pub(super) fn range(first: u64, last: u64) -> String {
     if first >= last { format!("seq {last}") } else { format!("seq {first} to {last}") }
 }
 
@@ -338,6 +360,9 @@ fn explanation(out: &mut fmt::Formatter<'_>, explained: Option<(&'static str, u6
 pub(super) struct Findings {
     list: Vec<Finding>,
     left_out: u64,
+    /// That the beginning is missing, which may turn out to be explained, and how many findings stand before it. It
+    /// takes no place from the others.
+    beginning: Option<(usize, Finding)>,
 }
 
 impl Findings {
@@ -345,12 +370,12 @@ impl Findings {
     pub(super) fn push(&mut self, place: Option<Place>, wrong: Wrong) -> usize {
         if self.continues(place, &wrong) {
             if let Some(last) = self.list.last_mut() {
-                last.lines += 1;
+                last.lines = last.lines.saturating_add(1);
             }
         } else if self.list.len() < MOST {
             self.list.push(Finding { place, wrong, lines: 1 });
         } else {
-            self.left_out += 1;
+            self.left_out = self.left_out.saturating_add(1);
             return usize::MAX;
         }
         self.list.len() - 1
@@ -359,7 +384,8 @@ impl Findings {
     fn continues(&self, place: Option<Place>, wrong: &Wrong) -> bool {
         let follows = |last: &Finding| {
             last.place.zip(place).is_some_and(|(last_place, place)| {
-                last_place.segment == place.segment && last_place.line + last.lines == place.line
+                last_place.segment == place.segment
+                    && last_place.line.saturating_add(last.lines) == place.line
             })
         };
         wrong.runs_on()
@@ -368,14 +394,42 @@ impl Findings {
 
     /// Says it better, once more is known.
     pub(super) fn amend(&mut self, number: usize, better: impl FnOnce(&mut Wrong)) {
-        if let Some(finding) = self.list.get_mut(number) {
+        let finding = if number == BEGINNING {
+            self.beginning.as_mut().map(|(_, finding)| finding)
+        } else {
+            self.list.get_mut(number)
+        };
+        if let Some(finding) = finding {
             better(&mut finding.wrong);
         }
     }
 
-    /// All but those of `explained`, and how many more there were.
-    pub(super) fn without(self, explained: &[usize]) -> (Vec<Finding>, u64) {
-        let kept = self.list.into_iter().enumerate().filter(|(at, _)| !explained.contains(at));
-        (kept.map(|(_, finding)| finding).collect(), self.left_out)
+    /// The beginning is missing: a finding like others, unless [`Self::explain_beginning`] follows.
+    pub(super) fn push_beginning(&mut self, place: Place, wrong: Wrong) -> usize {
+        self.beginning = Some((self.list.len(), Finding { place: Some(place), wrong, lines: 1 }));
+        BEGINNING
+    }
+
+    /// Whether `number` is the finding that the beginning is missing.
+    pub(super) fn is_beginning(number: usize) -> bool {
+        number == BEGINNING
+    }
+
+    /// Says better why the beginning is missing.
+    pub(super) fn amend_beginning(&mut self, better: Wrong) {
+        self.amend(BEGINNING, |wrong| *wrong = better);
+    }
+
+    /// That the beginning is missing is as it should be.
+    pub(super) fn explain_beginning(&mut self) {
+        self.beginning = None;
+    }
+
+    /// All, and how many more there were.
+    pub(super) fn end(mut self) -> (Vec<Finding>, u64) {
+        if let Some((at, finding)) = self.beginning {
+            self.list.insert(at.min(self.list.len()), finding);
+        }
+        (self.list, self.left_out)
     }
 }

@@ -1,5 +1,7 @@
 //! Are the checkpoints that were taken off the machine still in the log?
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use super::record::{self, Record};
@@ -10,11 +12,14 @@ use crate::audit::{Ending, Line, PublicKey, Sealed};
 pub(super) struct Given {
     list: Vec<Checkpoint>,
     invalid: Vec<usize>,
+    strange: Strange,
 }
 
+/// Checkpoints of other chains: how many of each, and the number of the last. Who kept them since before the chain key
+/// was replaced has both kinds.
+pub(super) type Strange = BTreeMap<Uuid, (usize, u64)>;
+
 struct Checkpoint {
-    /// Which it was of those that were given, from 1.
-    number: usize,
     seq: u64,
     chain: Uuid,
     mac: [u8; MAC_BYTES],
@@ -40,9 +45,9 @@ pub(super) struct Unseen {
 impl Given {
     /// Reads `lines`; one that is no checkpoint, or not signed by one of `keys`, is invalid.
     pub(super) fn read(lines: &[Vec<u8>], keys: &[PublicKey]) -> Self {
-        let mut given = Self { list: Vec::new(), invalid: Vec::new() };
+        let mut given = Self { list: Vec::new(), invalid: Vec::new(), strange: Strange::new() };
         for (at, line) in lines.iter().enumerate() {
-            match Checkpoint::read(at + 1, line, keys) {
+            match Checkpoint::read(line, keys) {
                 Some(checkpoint) => given.list.push(checkpoint),
                 None => given.invalid.push(at + 1),
             }
@@ -51,6 +56,15 @@ impl Given {
         given.list.sort_by_key(|checkpoint| checkpoint.seq);
         given.list.dedup_by(|one, other| one.line == other.line);
         given
+    }
+
+    /// The log is of the chain `chain`: those of others are compared with nothing.
+    pub(super) fn of_chain(&mut self, chain: Uuid) {
+        for checkpoint in self.list.extract_if(.., |checkpoint| checkpoint.chain != chain) {
+            let (count, last) = self.strange.entry(checkpoint.chain).or_default();
+            *count += 1;
+            *last = checkpoint.seq.max(*last);
+        }
     }
 
     /// Takes the log's line numbered `seq`; false where a checkpoint was given that is another.
@@ -71,25 +85,26 @@ impl Given {
         self.list.get(at).map(|checkpoint| checkpoint.mac)
     }
 
-    /// Which of them are none of the chain `chain`.
-    pub(super) fn invalid(&self, chain: Option<Uuid>) -> Vec<usize> {
-        let strange =
-            self.list.iter().filter(|checkpoint| chain.is_some_and(|chain| checkpoint.chain != chain));
-        let mut invalid: Vec<usize> = strange.map(|checkpoint| checkpoint.number).collect();
-        invalid.extend(&self.invalid);
-        invalid.sort_unstable();
-        invalid
+    /// Which of them are none, from 1.
+    pub(super) fn invalid(&self) -> Vec<usize> {
+        self.invalid.clone()
     }
 
-    /// The last one that the log holds unchanged.
-    pub(super) fn confirmed(&self) -> Option<u64> {
-        let equal = self.list.iter().filter(|checkpoint| checkpoint.place == Placed::Equal);
-        equal.map(|checkpoint| checkpoint.seq).next_back()
+    /// Those of other chains.
+    pub(super) fn strange(&self) -> Strange {
+        self.strange.clone()
     }
 
-    /// How many the log holds unchanged.
-    pub(super) fn confirmed_count(&self) -> usize {
-        self.list.iter().filter(|checkpoint| checkpoint.place == Placed::Equal).count()
+    /// Whether all are of other chains.
+    pub(super) fn is_of_others(&self) -> bool {
+        self.list.is_empty() && !self.strange.is_empty()
+    }
+
+    /// Whether the line `seq` of the log is one of them, unchanged.
+    pub(super) fn holds(&self, seq: u64) -> bool {
+        let at = self.list.partition_point(|checkpoint| checkpoint.seq < seq);
+        let mut of_seq = self.list.iter().skip(at).take_while(|checkpoint| checkpoint.seq == seq);
+        of_seq.any(|checkpoint| checkpoint.place == Placed::Equal)
     }
 
     /// Those whose numbers no line has.
@@ -103,7 +118,7 @@ impl Given {
 }
 
 impl Checkpoint {
-    fn read(number: usize, given: &[u8], keys: &[PublicKey]) -> Option<Self> {
+    fn read(given: &[u8], keys: &[PublicKey]) -> Option<Self> {
         let mut line = given.trim_ascii().to_vec();
         line.push(b'\n');
         let whole = Line { offset: 0, bytes: &line, ending: Ending::LineFeed };
@@ -114,7 +129,7 @@ impl Checkpoint {
             return None;
         }
         let (seq, chain, mac) = (sealed.seq, checkpoint.chain, sealed.mac);
-        Some(Self { number, seq, chain, mac, line, place: Placed::Unseen })
+        Some(Self { seq, chain, mac, line, place: Placed::Unseen })
     }
 }
 

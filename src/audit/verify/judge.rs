@@ -1,5 +1,6 @@
 //! Is this line as it must be after the lines before it?
 
+use super::finding::Findings;
 use super::record::{Checkpoint, Header, Record};
 use super::segment::{Before, Reading};
 use super::sequence::{Step, Told};
@@ -8,8 +9,13 @@ use super::{Checked, Ending, Line, Place, Sealed, Unended, Verifier, Wrong, give
 impl Verifier {
     /// Another segment begins: what was left open by the one before is a fault now.
     pub(super) fn begin(&mut self) {
+        if self.segments > 0 && !self.ended_signed {
+            self.notes.ended_unsigned(self.last.unwrap_or_default());
+        }
+        self.ended_signed = true;
         self.segments += 1;
         self.explainable.clear();
+        self.beginning.next_segment();
         if let Some((place, unended)) = self.unended.take() {
             let wrong = match unended {
                 Unended::Torn(_) => Wrong::Torn,
@@ -23,7 +29,7 @@ impl Verifier {
     /// Takes the next line of the segment.
     pub(super) fn line(&mut self, reading: &mut Reading, line: &Line<'_>) {
         let goes_on = reading.advance(line.offset, line.ending == Ending::TooLong);
-        self.bytes += line.bytes.len() as u64;
+        self.bytes = self.bytes.saturating_add(line.bytes.len() as u64);
         if line.ending == Ending::Torn {
             self.unended = Some((reading.place(None), Unended::Torn(line.bytes.len() as u64)));
         } else if !goes_on {
@@ -59,6 +65,13 @@ impl Verifier {
 
     fn readable(&mut self, reading: &mut Reading, line: &Line<'_>, sealed: &Sealed<'_>, record: Record) {
         let (seq, place) = (sealed.seq, reading.place(Some(sealed.seq)));
+        if let Record::Segment(header) = &record
+            && reading.is_at_first()
+            && self.chain.is_none()
+        {
+            self.chain = Some(header.chain);
+            self.given.of_chain(header.chain);
+        }
         let step = self.sequence.take(seq);
         match step {
             Step::Next => {}
@@ -99,19 +112,24 @@ impl Verifier {
             _ => {}
         }
         reading.numbered(seq);
-        match self.macs.check(sealed) {
+        self.ended_signed = matches!(record, Record::Checkpoint(_));
+        let checked = self.macs.check(sealed);
+        match checked {
             Checked::Right if self.sound => self.proven.chained(seq),
             Checked::Right | Checked::Unknown => {}
             Checked::Wrong => {
                 self.wrong(Some(place), Wrong::Mac);
             }
         }
-        self.content(reading, place, sealed, record);
+        self.content(reading, place, sealed, record, checked);
     }
 
     /// What seemed to be one fault is known to be another.
     fn settle(&mut self, finding: usize, told: Told) {
-        self.gaps.forget(finding);
+        self.sound = false;
+        if Findings::is_beginning(finding) {
+            self.beginning.forget();
+        }
         self.findings.amend(finding, |wrong| {
             *wrong = match told {
                 Told::Number { expected } => Wrong::Number { expected },
@@ -120,22 +138,24 @@ impl Verifier {
         });
     }
 
-    /// Lines are missing in front of this one. Before a segment, retention or a fault may explain it.
+    /// Lines are missing in front of this one. At the beginning of the log, retention may explain it; before a segment
+    /// inside it, a fault tells of it.
     fn jumped(&mut self, place: Place, step: Step, header: Option<&Header>) {
         let Step::Jump { first, last } = step else { return };
         let missing = Wrong::Missing { first, last, explained: None };
         self.macs.lose();
         self.epoch = None;
         let begins = self.first.is_none();
-        let finding = if begins && header.is_some() {
-            // Whether a record of retention tells of them is known at the end.
-            self.findings.push(Some(place), missing)
-        } else {
-            self.wrong(Some(place), missing)
+        let finding = match header.filter(|_| begins) {
+            Some(header) => {
+                // Whether a record of retention tells of them is known at the end.
+                self.beginning.missing(last, header.previous);
+                self.findings.push_beginning(place, missing)
+            }
+            None => self.wrong(Some(place), missing),
         };
         self.sequence.told(finding);
         if let Some(header) = header {
-            self.gaps.add((first, last), header.previous, finding);
             self.explainable.push(finding);
             self.requests.were_open(&header.open);
             if let Some(mac) = self.given.mac_of(last) {
@@ -145,11 +165,8 @@ impl Verifier {
     }
 
     fn header(&mut self, place: Place, seq: u64, header: &Header, is_next: bool) {
-        match self.chain {
-            Some(expected) if expected != header.chain => {
-                self.wrong(Some(place), Wrong::Chain { expected });
-            }
-            _ => self.chain = Some(header.chain),
+        if let Some(expected) = self.chain.filter(|chain| *chain != header.chain) {
+            self.wrong(Some(place), Wrong::Chain { expected });
         }
         self.enter(place, seq, header.epoch);
         let Some(previous) = &header.previous else {
@@ -165,7 +182,8 @@ impl Verifier {
             self.wrong(Some(place), Wrong::PreviousRange { expected });
         } else if let Some(before) = self.before.as_ref().filter(|_| is_next) {
             match before.judge(previous) {
-                Before::Same => {}
+                Before::Same => self.beginning.link(),
+                Before::Told => {}
                 Before::OtherRange { expected } => {
                     self.wrong(Some(place), Wrong::PreviousRange { expected });
                 }
@@ -196,7 +214,14 @@ impl Verifier {
         }
     }
 
-    fn content(&mut self, reading: &mut Reading, place: Place, sealed: &Sealed<'_>, record: Record) {
+    fn content(
+        &mut self,
+        reading: &mut Reading,
+        place: Place,
+        sealed: &Sealed<'_>,
+        record: Record,
+        checked: Checked,
+    ) {
         let seq = sealed.seq;
         let uuid = uuid::Uuid::from_u128;
         match record {
@@ -213,7 +238,7 @@ impl Verifier {
             Record::Repair { torn_bytes } => self.notes.repair(torn_bytes, seq),
             Record::Loss { strangers, best_effort } => self.notes.loss(strangers, best_effort, seq),
             Record::Retention(removed) => {
-                self.gaps.removed(&removed);
+                self.beginning.removed(&removed, seq, checked == Checked::Right);
                 self.notes.retention(&removed, seq);
             }
             Record::Unknown => self.notes.unknown(seq),
@@ -240,14 +265,21 @@ impl Verifier {
             Some(key) if !given::is_signed(sealed, key) => wrong.push(Wrong::Signature),
             Some(_) => {}
         }
-        if let Err(Some(lines)) = reading.judge(sealed.seq, &checkpoint.sha256) {
-            wrong.push(Wrong::CheckpointDigest { lines });
+        if let Err(told) = reading.judge(sealed.seq, &checkpoint.sha256) {
+            wrong.extend(told.map(|lines| Wrong::CheckpointDigest { lines }));
+            self.beginning.spoil();
+        }
+        if wrong.is_empty() {
+            self.beginning.sign();
         }
         for wrong in wrong {
             self.wrong(Some(place), wrong);
         }
         if self.sound {
             self.proven.signed(checkpoint.key, sealed.seq);
+            if self.given.holds(sealed.seq) {
+                self.proven.kept(sealed.seq);
+            }
         }
         self.epoch = self.epoch.map(|epoch| epoch.saturating_add(1));
         self.macs.ratchet();

@@ -3,8 +3,8 @@
 //! [`Verifier`] takes the segments of a log line by line, in constant memory, and knows nothing of folders;
 //! [`verify`] reads a folder. What is checked, and how to write another verifier: `docs/audit-chain.md`.
 
+mod beginning;
 mod finding;
-mod gaps;
 mod given;
 mod judge;
 mod macs;
@@ -20,8 +20,8 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use self::beginning::{Beginning, Judged};
 use self::finding::Findings;
-use self::gaps::Gaps;
 use self::given::Given;
 use self::macs::{Checked, Macs};
 use self::notes::Notes;
@@ -32,9 +32,10 @@ use super::segments::{Ending, Line, Lines, Segments};
 use super::{PublicKey, Sealed};
 use crate::secret::Secret;
 
+pub use beginning::Retired;
 pub use finding::{Finding, Place, Wrong};
 pub use notes::Note;
-pub use report::{Key, Proven, Report};
+pub use report::{Key, Proven, Report, Verdict};
 
 /// How often progress is told, bytes.
 const TOLD_BYTES: u64 = 1 << 20;
@@ -79,7 +80,7 @@ fn attempt(
     for segment in &*segments {
         match segment.lines() {
             Ok(lines) => verifier.segment(segment.first_seq, lines, &mut |bytes| {
-                done += bytes;
+                done = u64::saturating_add(done, bytes);
                 progress(done, segments.bytes());
             })?,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => verifier.no_file(segment.first_seq),
@@ -106,7 +107,7 @@ pub struct Verifier {
     /// Findings at the beginning of the present segment that a record of a fault in it explains.
     explainable: Vec<usize>,
     requests: Requests,
-    gaps: Gaps,
+    beginning: Beginning,
     findings: Findings,
     notes: Notes,
     proven: Proven,
@@ -118,6 +119,8 @@ pub struct Verifier {
     segments: u64,
     bytes: u64,
     lookalikes: usize,
+    /// Whether the last line of the present segment is a checkpoint, or there is none.
+    ended_signed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -143,7 +146,7 @@ impl Verifier {
             unended: None,
             explainable: Vec::new(),
             requests: Requests::default(),
-            gaps: Gaps::default(),
+            beginning: Beginning::default(),
             findings: Findings::default(),
             notes: Notes::default(),
             proven: Proven::default(),
@@ -154,6 +157,7 @@ impl Verifier {
             segments: 0,
             bytes: 0,
             lookalikes: 0,
+            ended_signed: true,
         }
     }
 
@@ -208,18 +212,31 @@ impl Verifier {
         if self.segments == 0 {
             self.wrong(None, Wrong::NoSegments);
         }
-        let explained = self.gaps.explain();
-        for finding in explained.other {
-            self.findings.amend(finding, |wrong| *wrong = Wrong::RetentionDigest);
+        match self.beginning.judge() {
+            Judged::Unexplained => {}
+            Judged::Retired(retired) => {
+                self.findings.explain_beginning();
+                self.proven.retired = Some(retired);
+            }
+            Judged::Unproven { last, record } => {
+                self.findings.amend_beginning(Wrong::RetentionUnproven { last, record });
+            }
+            Judged::Other => self.findings.amend_beginning(Wrong::RetentionDigest),
         }
-        let notes = self.notes.told(self.requests.left(), &explained.retired, self.lookalikes);
-        self.judge_given(&explained.retired);
-        let (findings, findings_left_out) = self.findings.without(&explained.findings);
+        self.judge_given();
+        let notes = self.notes.told(self.requests.left(), &self.given.strange(), self.lookalikes);
+        let (findings, findings_left_out) = self.findings.end();
         self.proven.chain_key = self.macs.is_keyed();
-        self.proven.checkpoint = self.given.confirmed();
-        self.proven.checkpoints = self.given.confirmed_count();
+        let verdict = if !findings.is_empty() || findings_left_out > 0 {
+            Verdict::NotClean
+        } else if self.proven.is_nothing() {
+            Verdict::NothingProven
+        } else {
+            Verdict::Clean
+        };
         Report {
-            clean: findings.is_empty(),
+            verdict,
+            clean: verdict == Verdict::Clean,
             chain: self.chain,
             first: self.first,
             last: self.last,
@@ -234,16 +251,20 @@ impl Verifier {
     }
 
     /// The last checkpoint that was given must be there; earlier ones may have been removed by retention.
-    fn judge_given(&mut self, retired: &[(u64, u64)]) {
-        for number in self.given.invalid(self.chain) {
+    fn judge_given(&mut self) {
+        for number in self.given.invalid() {
             self.wrong(None, Wrong::GivenInvalid { number });
         }
+        if self.given.is_of_others() {
+            self.wrong(None, Wrong::GivenOtherChain);
+        }
+        let retired = self.proven.retired.map_or(0, |retired| retired.last);
         let last = self.last.unwrap_or_default();
         for unseen in self.given.unseen() {
             let seq = unseen.seq;
             if seq > last {
                 self.wrong(None, Wrong::GivenBeyond { seq, last });
-            } else if unseen.is_last || !retired.iter().any(|(first, last)| (*first..=*last).contains(&seq)) {
+            } else if unseen.is_last || seq > retired {
                 self.wrong(None, Wrong::GivenMissing { seq });
             }
         }

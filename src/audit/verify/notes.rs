@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::finding::Place;
+use super::given::Strange;
 use super::record::Range;
 use super::requests::Left;
+
+/// Other chains that are named one by one.
+const MOST_CHAINS: usize = 16;
 
 /// One remark about a log that may be as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -31,6 +35,7 @@ pub(super) struct Notes {
     retentions: Sum,
     removed: u64,
     unknown: Sum,
+    unsigned: Sum,
 }
 
 /// How many, and where.
@@ -102,8 +107,13 @@ impl Notes {
         self.unknown.add(seq);
     }
 
+    /// A segment ended with the line `seq`, which is no checkpoint.
+    pub(super) fn ended_unsigned(&mut self, seq: u64) {
+        self.unsigned.add(seq);
+    }
+
     /// All notes, with those that only the end of the log tells.
-    pub(super) fn told(&self, left: Left, retired: &[(u64, u64)], lookalikes: usize) -> Vec<Note> {
+    pub(super) fn told(&self, left: Left, strange: &Strange, lookalikes: usize) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut note = |code, message| notes.push(Note { code, message });
         if let Some((place, bytes)) = self.torn {
@@ -171,14 +181,29 @@ impl Notes {
             note(
                 "retention",
                 format!(
-                    "segments up to seq {} were removed by retention, recorded {}: compare with what was decided",
+                    "segments up to seq {} were removed in the name of retention, recorded {}: compare with what was decided",
                     self.removed,
                     self.retentions.at()
                 ),
             );
         }
-        for (first, last) in retired {
-            note("retired", format!("the lines seq {first} to {last} are not there: removed by retention"));
+        if self.unsigned.count > 0 {
+            note(
+                "unsigned_end",
+                format!(
+                    "a segment ended without a checkpoint, {}: the gateway had been killed, or went on in a new one after a fault",
+                    self.unsigned.at()
+                ),
+            );
+        }
+        for (chain, (count, last)) in strange.iter().take(MOST_CHAINS) {
+            note(
+                "other_chain",
+                format!(
+                    "given checkpoints of another chain, {chain}: {count}, the last at seq {last}; compared with nothing here: \
+                     verify that chain's log with them"
+                ),
+            );
         }
         if self.unknown.count > 0 {
             note(

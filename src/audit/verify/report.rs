@@ -3,14 +3,29 @@
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use uuid::Uuid;
 
-use super::finding::Finding;
+use super::beginning::Retired;
+use super::finding::{Finding, range};
 use super::notes::Note;
 use crate::audit::hex;
 
-/// The verdict about a log.
+/// The verdict about a log, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing is wrong, and something was proven.
+    Clean,
+    /// Something is wrong.
+    NotClean,
+    /// Nothing is wrong, and nothing proves that: anybody could have written the log.
+    NothingProven,
+}
+
+/// What was found out about a log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
-    /// Whether nothing is wrong.
+    /// In a word.
+    pub verdict: Verdict,
+    /// Whether the verdict is [`Verdict::Clean`].
     pub clean: bool,
     /// The chain, as its first readable segment names it.
     #[serde(serialize_with = "as_text")]
@@ -35,10 +50,12 @@ pub struct Report {
     pub notes: Vec<Note>,
 }
 
-/// How far each proof reaches; all of them end before the first finding.
+/// How far each proof reaches; all of them end before the first finding inside the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Proven {
-    /// The last checkpoint whose signature covers all bytes up to it.
+    /// The lines that are not there, as a proven record of retention says.
+    pub retired: Option<Retired>,
+    /// The last checkpoint whose signature covers all bytes before that signature.
     pub signed_through: Option<u64>,
     /// The keys of those signatures.
     pub keys: Vec<Key>,
@@ -66,6 +83,17 @@ pub struct Key {
 }
 
 impl Proven {
+    /// Whether no line was proven by anything.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.signed_through.is_none() && self.macs_through.is_none()
+    }
+
+    /// Notes that a given checkpoint is in the log, and all right before it.
+    pub(super) fn kept(&mut self, seq: u64) {
+        self.checkpoints += 1;
+        self.checkpoint = Some(seq);
+    }
+
     /// Notes a good checkpoint.
     pub(super) fn signed(&mut self, id: [u8; 8], seq: u64) {
         self.signed_through = Some(seq);
@@ -87,20 +115,62 @@ impl Report {
     /// What was proven and what was not, one statement each, for people.
     #[must_use]
     pub fn statements(&self) -> Vec<String> {
-        let mut said = vec![self.by_signature(), self.by_chain_key(), self.by_checkpoints()];
+        let mut said = vec![self.in_all(), self.by_signature()];
+        if self.proven.keys.len() > 1 {
+            said.extend(self.proven.keys.iter().map(Key::statement));
+        }
+        said.extend([self.by_chain_key(), self.by_checkpoints()]);
         said.extend(self.unproven());
         said.push(self.limit());
         said
     }
 
+    /// The first and the last line that any proof reaches.
+    fn reach(&self) -> Option<(u64, u64)> {
+        let signed = self.first.zip(self.proven.signed_through);
+        let chained = self.proven.macs_from.zip(self.proven.macs_through);
+        match (signed, chained) {
+            (Some((first, signed)), Some((_, chained))) => Some((first, signed.max(chained))),
+            (signed, chained) => signed.or(chained),
+        }
+    }
+
+    fn in_all(&self) -> String {
+        let Some((first, last)) = self.reach() else {
+            return if self.verdict == Verdict::NothingProven {
+                "nothing: no checkpoint proves a line yet, and no MAC was checked: give the chain key, or wait for the \
+                 first checkpoint"
+                    .to_owned()
+            } else {
+                "nothing before the first bad record".to_owned()
+            };
+        };
+        let lines = range(first, last);
+        let before = self.first.map_or(0, |first| first.saturating_sub(1));
+        match self.proven.retired {
+            Some(Retired { first, last, record }) => format!(
+                "the lines {lines} that are here are unchanged; removed in the name of retention: {}, says the record at \
+                 seq {record}: compare it with what was decided",
+                range(first, last)
+            ),
+            None if before > 0 => {
+                format!("the lines {lines} that are here are unchanged; {} are not here", range(1, before))
+            }
+            None => format!("the lines {lines} are all here, unchanged"),
+        }
+    }
+
     fn by_signature(&self) -> String {
-        let Some(through) = self.proven.signed_through else {
+        let Some((first, through)) = self.first.zip(self.proven.signed_through) else {
             return "by signature: nothing (no good checkpoint before the end or the first finding)"
                 .to_owned();
         };
         let keys: Vec<String> = self.proven.keys.iter().map(|key| key.id.clone()).collect();
-        let first = self.first.unwrap_or_default();
-        format!("by signature: every byte of seq {first} to {through} (key {})", keys.join(", "))
+        format!(
+            "by signature: every byte from seq {first} on that stands before the signature of the checkpoint seq {through} \
+             (key {})",
+            keys.join(", ")
+        )
     }
 
     fn by_chain_key(&self) -> String {
@@ -108,7 +178,8 @@ impl Report {
             (false, ..) => "by the chain key: nothing (none was given)".to_owned(),
             (true, Some(from), Some(through)) => {
                 format!(
-                    "by the chain key: every line of seq {from} to {through}, each after the one before it"
+                    "by the chain key: every line of {}, each after the one before it",
+                    range(from, through)
                 )
             }
             (true, ..) => "by the chain key: nothing".to_owned(),
@@ -116,40 +187,71 @@ impl Report {
     }
 
     fn by_checkpoints(&self) -> String {
-        match self.proven.checkpoint {
-            None => {
-                "by checkpoints kept elsewhere: nothing (none was given, or none is in the log)".to_owned()
-            }
-            Some(seq) => format!(
-                "by checkpoints kept elsewhere: {} unchanged, the last at seq {seq}: up to there, nothing was \
-                 changed or removed since it was taken, whoever holds the gateway's host and keys",
-                self.proven.checkpoints
-            ),
-        }
+        let Some((first, seq)) = self.first.zip(self.proven.checkpoint) else {
+            return "by checkpoints kept elsewhere: nothing (none was given, or none is in the log before the first finding)"
+                .to_owned();
+        };
+        format!(
+            "by checkpoints kept elsewhere: {} unchanged, the last at seq {seq}: since it was taken, none of the lines {} was \
+             changed or removed, whoever holds the gateway's host and keys",
+            self.proven.checkpoints,
+            range(first, seq)
+        )
     }
 
-    fn unproven(&self) -> Option<String> {
-        let (last, signed) = (self.last?, self.proven.signed_through.unwrap_or_default());
-        if !self.clean || last <= signed {
-            return None;
+    /// What no signature reaches: the chain key may.
+    fn unproven(&self) -> Vec<String> {
+        let Some((first, last)) = self.first.zip(self.last).filter(|_| self.findings.is_empty()) else {
+            return Vec::new();
+        };
+        let from = self.proven.signed_through.map_or(first, |signed| first.max(signed.saturating_add(1)));
+        if from > last {
+            return Vec::new();
         }
-        let from = self.first.unwrap_or_default().max(signed.saturating_add(1));
-        let range = if from == last { format!("seq {last}") } else { format!("seq {from} to {last}") };
-        Some(if self.proven.macs_through == Some(last) {
-            format!(
-                "after the last checkpoint: {range} by the chain key alone, whose present key is on the gateway's host"
-            )
+        let after = if self.proven.signed_through.is_some() {
+            "after the last checkpoint"
         } else {
-            format!("not proven: {range}, after the last checkpoint, without the chain key")
-        })
+            "without a checkpoint"
+        };
+        let chained = self.proven.macs_from.zip(self.proven.macs_through);
+        let Some((chained_from, chained_through)) = chained.filter(|(_, through)| *through >= from) else {
+            let key = if self.proven.chain_key {
+                "and the chain key does not reach it"
+            } else {
+                "without the chain key"
+            };
+            return vec![format!("not proven: {}, {after}, {key}", range(from, last))];
+        };
+        let mut said = vec![format!(
+            "{after}: {} by the chain key alone, whose present key is on the gateway's host",
+            range(from.max(chained_from), chained_through)
+        )];
+        if chained_from > from {
+            // The MAC of the first line that is here follows a line that is not.
+            let unreached = range(from, chained_from.saturating_sub(1));
+            said.push(format!(
+                "not proven: {unreached}, whose MAC follows a line that is not here, before a checkpoint"
+            ));
+        }
+        if chained_through < last {
+            let unreached = range(chained_through.saturating_add(1), last);
+            said.push(format!("not proven: {unreached}, {after}, and the chain key does not reach it"));
+        }
+        said
     }
 
     fn limit(&self) -> String {
         let from = match self.proven.checkpoint {
             Some(seq) => format!("after seq {seq}"),
-            None => "at the end, however many (no checkpoint kept elsewhere was found)".to_owned(),
+            None => "at the end, however many (no checkpoint kept elsewhere tells)".to_owned(),
         };
         format!("cannot be seen here: whether lines were cut off {from}")
+    }
+}
+
+impl Key {
+    fn statement(&self) -> String {
+        format!("  key {}: the checkpoints of {}", self.id, range(self.first, self.last))
     }
 }
 

@@ -33,8 +33,10 @@ pub(super) struct Read {
 /// How a segment stands to what the next one says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// As it says, or not to be told again.
+    /// As it says.
     Same,
+    /// That it has other bytes was told.
+    Told,
     /// It has other lines.
     OtherRange { expected: (u64, u64) },
     /// It has other bytes, somewhere in these lines.
@@ -133,8 +135,11 @@ impl Read {
         if (previous.first, previous.last) != (self.first, self.last) {
             return Before::OtherRange { expected: (self.first, self.last) };
         }
-        if previous.sha256 == self.sha256 || self.spoilt {
+        if previous.sha256 == self.sha256 {
             return Before::Same;
+        }
+        if self.spoilt {
+            return Before::Told;
         }
         let from = self.good.map_or(self.first, |good| good.saturating_add(1));
         Before::OtherBytes { lines: (from.min(self.last), self.last) }

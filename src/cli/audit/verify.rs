@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Exit, failed, print, tell};
 use crate::audit::PublicKey;
-use crate::audit::verify::{Evidence, Report, verify};
+use crate::audit::verify::{Evidence, Report, Verdict, verify};
 use crate::config::SecretRef;
 use crate::secret::Secret;
 
@@ -21,12 +21,15 @@ Examples:
   dcams-gateway audit verify copy/ --public-key public.pem --checkpoint - -o json < kept.jsonl
 
 It needs no gateway, no configuration and no network. Exit code 0: nothing is wrong. 1: something
-is, and the first bad record is named first, by segment, line, byte and seq.
+is, and the first bad record is named first, by segment, line, byte and seq; or nothing is proven,
+because no checkpoint was written yet and no chain key was given.
 
-The public key shows that the holder of the signing key wrote every byte up to the last checkpoint.
-The chain key shows each single line, up to the last. A checkpoint that was kept off the machine
-(`audit checkpoint`) shows that nothing before it was changed or removed since, whoever holds the
-host and its keys. Lines cut off after the last checkpoint kept elsewhere cannot be seen.";
+The public key shows that the holder of the signing key wrote every byte before the signature of the
+last checkpoint. The chain key shows each single line, up to the last. A checkpoint that was kept off
+the machine (`audit checkpoint`) shows that none of the lines before it that are here was changed
+since, whoever holds the host and its keys. The oldest segments may be missing where a proven record
+says that retention removed them: the verdict tells which; compare it with what was decided. Lines
+cut off after the last checkpoint kept elsewhere cannot be seen.";
 
 /// Checkpoints of more than a few years' minutes.
 const MOST_CHECKPOINT_BYTES: u64 = 256 << 20;
@@ -137,7 +140,11 @@ fn as_text(report: &Report) -> String {
         || "no lines".to_owned(),
         |(first, last)| format!("seq {first} to {last}, {} lines", report.lines),
     );
-    say(if report.clean { "clean: nothing is wrong" } else { "NOT CLEAN" });
+    say(match report.verdict {
+        Verdict::Clean => "clean: nothing is wrong",
+        Verdict::NotClean => "NOT CLEAN",
+        Verdict::NothingProven => "NOTHING PROVEN: nothing is wrong, and nothing shows that",
+    });
     say(&format!("chain {chain}: {range} in {} segments, {}", report.segments, mebibytes(report.bytes)));
     for (at, finding) in report.findings.iter().take(SHOWN).enumerate() {
         let place = finding.place.map_or_else(|| "the log".to_owned(), |place| place.to_string());
@@ -150,11 +157,11 @@ fn as_text(report: &Report) -> String {
             finding.wrong
         ));
     }
-    let left = report.findings.len().saturating_sub(SHOWN) as u64 + report.findings_left_out;
+    let left = (report.findings.len().saturating_sub(SHOWN) as u64).saturating_add(report.findings_left_out);
     if left > 0 {
         say(&format!("and {left} findings more"));
     }
-    say(if report.clean { "\nproven" } else { "\nproven before the first bad record" });
+    say("\nproven");
     for statement in report.statements() {
         say(&format!("  {statement}"));
     }
@@ -189,7 +196,7 @@ impl Progress {
             return;
         }
         self.shown = Some(now);
-        let percent = (done * 100).checked_div(all).unwrap_or(100).min(100);
+        let percent = (u128::from(done) * 100).checked_div(all.into()).unwrap_or(100).min(100);
         self.say(&format!("{percent} % of {}, {}", mebibytes(all), self.rate(done)), false);
     }
 

@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use super::scene::Scene;
+use super::scene::{BETWEEN_LOOKS, Scene};
 use crate::book::segments;
 use crate::harness::PATIENCE;
 use crate::trail::assert_clean;
 
 #[test]
 fn without_a_descriptor_for_the_next_segment_the_old_one_goes_on() {
-    let mut scene =
-        Scene::with("no descriptor to rotate", |setup| setup.set("audit.segment_bytes", "\"8KiB\""));
+    let mut scene = Scene::with("no descriptor to rotate", 64 << 20, |setup| {
+        setup.set("audit.segment_bytes", "\"8KiB\"")
+    });
     let allowed = take_descriptors(&scene);
     let before = segments(&scene.folder());
     let size = || std::fs::metadata(before.last().unwrap()).unwrap().len();
@@ -25,8 +26,9 @@ fn without_a_descriptor_for_the_next_segment_the_old_one_goes_on() {
     // The gateway tries every ten seconds.
     let given = Instant::now();
     while segments(&scene.folder()) == before {
-        assert!(scene.write());
+        assert!(scene.write(), "refused while the old segment goes on");
         assert!(given.elapsed() < 3 * PATIENCE, "no segment is begun");
+        std::thread::sleep(BETWEEN_LOOKS);
     }
     println!(
         "no descriptor to rotate: nothing refused, a new segment {:?} after there was one",

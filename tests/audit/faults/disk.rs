@@ -3,33 +3,27 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::scene::{BETWEEN_LOOKS, Scene};
-use crate::harness::wait_for;
+use crate::harness::PATIENCE;
 use crate::load::{Load, Requests};
 use crate::strace::{Event, Strace};
 use crate::tmpfs::Tmpfs;
-use crate::trail::{assert_clean, folder_of, keeping, plain_upstream};
+use crate::trail::{assert_clean, disk_of, keeping, plain_upstream};
 
 const MIB: u64 = 1 << 20;
-const LOST: &str = r#"dcams_gateway_audit_lines_lost{class="best_effort"}"#;
+const LOST: &str = r#"dcams_gateway_audit_lines_lost_total{class="best_effort"}"#;
 
 #[test]
 fn a_full_disk_stops_what_requires_the_trail_until_there_is_space() {
-    let upstream = plain_upstream();
-    let setup = keeping(&upstream).set("services.getStatus.audit", "best_effort");
-    let disk = Tmpfs::mount(&folder_of(setup.folder()), 8 * MIB);
-    let gateway = setup.run();
-    let mut scene = Scene::around("disk full", upstream, setup, gateway);
-    disk.fill();
+    let mut scene = Scene::with("disk full", 8 * MIB, |setup| setup);
+    scene.disk().fill();
     let refused = scene.assert_fails_closed();
-    disk.clear();
+    scene.disk().clear();
     scene.assert_recovers(refused);
     let ended = scene.end();
     ended.assert_clean_and_told(&["write_failed"]);
-    // While the folder is still there.
-    drop((ended, disk));
 }
 
 /// The kernel's answers to the writer, one kind of call each, until the repair. Segments are small: the next one is
@@ -82,7 +76,7 @@ const FORWARDED: usize = 15;
 
 /// Some ten requests each.
 fn small_segments(name: &'static str) -> Scene {
-    Scene::with(name, |setup| setup.set("audit.segment_bytes", "\"8KiB\""))
+    Scene::with(name, 64 * MIB, |setup| setup.set("audit.segment_bytes", "\"8KiB\""))
 }
 
 /// What the writer does.
@@ -91,42 +85,38 @@ const TRACED: &str = "trace=pwrite64,fdatasync,fsync,openat";
 /// A write that the disk takes in part: the rest comes after it, not another line.
 #[test]
 fn a_line_that_was_written_in_part_is_never_glued_to_the_next() {
-    let upstream = plain_upstream();
-    let setup = keeping(&upstream).set("services.getStatus.audit", "best_effort");
-    let disk = Tmpfs::mount(&folder_of(setup.folder()), 8 * MIB);
-    let gateway = setup.run();
-    let mut scene = Scene::around("torn by a full disk", upstream, setup, gateway);
+    let mut scene = Scene::with("torn by a full disk", 8 * MIB, |setup| setup);
     for _ in 0..3 {
-        disk.fill();
+        scene.disk().fill();
         let refused = scene.assert_fails_closed();
         let torn = crate::book::segments(&scene.folder()).last().map(|path| std::fs::read(path).unwrap());
         println!("the last segment ends within a line: {}", torn.is_some_and(|text| !text.ends_with(b"\n")));
-        disk.clear();
+        scene.disk().clear();
         scene.assert_recovers(refused);
     }
     let ended = scene.end();
     ended.assert_clean_and_told(&["write_failed"]);
-    drop((ended, disk));
 }
 
 /// More than the gateway keeps in memory (8 MiB): what is given up is counted at once, and told as soon as it can be.
 #[test]
 fn what_is_given_up_of_best_effort_is_counted_and_told() {
-    let upstream = plain_upstream();
-    let setup = keeping(&upstream).set("services.getStatus.audit", "best_effort");
-    let disk = Tmpfs::mount(&folder_of(setup.folder()), 32 * MIB);
-    let gateway = setup.run();
-    let mut scene = Scene::around("loss", upstream, setup, gateway);
-    disk.fill();
+    let mut scene = Scene::with("loss", 32 * MIB, |setup| setup);
+    scene.disk().fill();
     let refused = scene.assert_fails_closed();
     // Numbered beyond the scene's own.
     let load = Load::start(scene.gateway.data(), 3, &Arc::new(AtomicU64::new(1_000_000)), Requests::Reads);
     let lost = |scene: &mut Scene| scene.metric(LOST).unwrap();
-    wait_for("lines to be given up", || (lost(&mut scene) > 10.0).then_some(()));
+    // Eight mebibytes take their time.
+    let began = Instant::now();
+    while lost(&mut scene) < 10.0 {
+        assert!(began.elapsed() < 10 * PATIENCE, "nothing is given up");
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
     let read = load.stop();
     assert!(read.iter().all(|reply| reply.status == 200), "a read was refused");
     scene.served_beside(read.len());
-    disk.clear();
+    scene.disk().clear();
     scene.assert_recovers(refused);
     let lost = lost(&mut scene);
     let ended = scene.end_damaged();
@@ -137,17 +127,15 @@ fn what_is_given_up_of_best_effort_is_counted_and_told() {
     assert_eq!(format!("{told}"), format!("{lost}"));
     println!("loss: {} reads; {lost} lines of reads and refusals given up, and told of", read.len());
     assert_clean(ended.scene.setup.folder(), ended.book.checkpoint.as_deref());
-    drop((ended, disk));
 }
 
 #[test]
 fn a_gateway_does_not_start_where_it_cannot_write() {
     let upstream = plain_upstream();
     let setup = keeping(&upstream);
-    let folder = folder_of(setup.folder());
-    let disk = Tmpfs::mount(&folder, 8 * MIB);
+    let disk = Tmpfs::mount(&disk_of(setup.folder()), 8 * MIB);
     disk.make_read_only();
-    let error = std::fs::write(folder.join("probe"), "").unwrap_err();
+    let error = std::fs::write(disk_of(setup.folder()).join("probe"), "").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReadOnlyFilesystem);
     let output = setup.command(&["run"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
 use super::scene::Scene;
 use crate::book::Book;
-use crate::trail::{keeping, plain_upstream};
+use crate::trail::{plain_upstream, telling};
 
 #[test]
 fn a_pipe_that_is_not_read_stops_what_requires_the_trail_until_it_is() {
@@ -20,13 +20,9 @@ fn a_pipe_that_is_not_read_stops_what_requires_the_trail_until_it_is() {
     // Opened without waiting for the writer; read blocking, like any reader.
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
     let mut reader = File::options().read(true).custom_flags(nonblocking).open(&fifo).unwrap();
-    let setup = keeping(&upstream)
-        .recording_to_stdout()
-        .stdout(fifo.to_str().unwrap())
-        .set("services.getStatus.audit", "best_effort");
-    let gateway = setup.run();
+    let setup = telling(&upstream).recording_to_stdout().stdout(fifo.to_str().unwrap());
+    let mut scene = Scene::around("pipe not read", upstream, setup, None);
     rustix::io::ioctl_fionbio(&reader, false).unwrap();
-    let mut scene = Scene::around("pipe not read", upstream, setup, gateway);
     let refused = scene.assert_fails_closed();
 
     let text = Arc::new(Mutex::new(Vec::new()));

@@ -6,20 +6,27 @@ use std::time::{Duration, Instant};
 use crate::book::Book;
 use crate::harness::{Gateway, KYC_API, PATIENCE, Setup, Upstream};
 use crate::load::{Line, Reply};
-use crate::trail::{customer, fingerprint, folder_of, keeping, plain_upstream, read_of, verify, write_of};
+use crate::tmpfs::Tmpfs;
+use crate::trail::{
+    customer, disk_of, fingerprint, folder_of, keeping, plain_upstream, read_of, verify, write_of,
+};
 
 /// No answer takes longer, whatever is broken: the promise is one second, the rest is for a slow machine.
 const LONGEST_ANSWER: Duration = Duration::from_secs(3);
 /// How long a caller waits who was refused: as fast as it can, it would make more lines than are kept.
 pub const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+/// Room for the trail of most faults, bytes.
+const DISK: u64 = 64 << 20;
 /// How many requests must be refused in a row while something is broken.
 const REFUSALS: usize = 5;
 
 /// A gateway whose writes (`updateStatus`) require the trail, whose reads (`getStatus`) do not wait for it, and a
 /// caller who sends one request after the other.
 pub struct Scene {
-    pub setup: Setup,
+    // Dropped in this order.
     pub gateway: Gateway,
+    disk: Option<Tmpfs>,
+    pub setup: Setup,
     pub upstream: Upstream,
     name: &'static str,
     caller: Line,
@@ -37,26 +44,28 @@ pub struct Scene {
 impl Scene {
     /// Of a fault called `name`.
     pub fn of(name: &'static str) -> Self {
-        Self::with(name, |setup| setup)
+        Self::with(name, DISK, |setup| setup)
     }
 
-    /// As configured by `change`.
-    pub fn with(name: &'static str, change: impl FnOnce(Setup) -> Setup) -> Self {
-        Self::before(name, plain_upstream(), change)
+    /// With a disk of `bytes`, as configured by `change`.
+    pub fn with(name: &'static str, bytes: u64, change: impl FnOnce(Setup) -> Setup) -> Self {
+        let upstream = plain_upstream();
+        let setup = change(keeping(&upstream));
+        // Nobody else makes it slow.
+        let disk = Tmpfs::mount(&disk_of(setup.folder()), bytes);
+        Self::around(name, upstream, setup, Some(disk))
     }
 
-    pub fn before(name: &'static str, upstream: Upstream, change: impl FnOnce(Setup) -> Setup) -> Self {
-        let setup = change(keeping(&upstream).set("services.getStatus.audit", "best_effort"));
+    /// With what stands there.
+    pub fn around(name: &'static str, upstream: Upstream, setup: Setup, disk: Option<Tmpfs>) -> Self {
+        let setup = setup.set("services.getStatus.audit", "best_effort");
         let gateway = setup.run();
-        Self::around(name, upstream, setup, gateway)
-    }
-
-    pub fn around(name: &'static str, upstream: Upstream, setup: Setup, gateway: Gateway) -> Self {
         let caller = Line::connect(gateway.data()).unwrap();
         let operator = Line::connect(gateway.ops()).unwrap();
         let mut scene = Self {
-            setup,
             gateway,
+            disk,
+            setup,
             upstream,
             name,
             caller,
@@ -76,6 +85,11 @@ impl Scene {
     /// So many reads were served to others.
     pub fn served_beside(&mut self, reads: usize) {
         self.beside += reads;
+    }
+
+    /// The disk that the trail is on.
+    pub fn disk(&self) -> &Tmpfs {
+        self.disk.as_ref().expect("a trail on a disk")
     }
 
     /// The trail's folder.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::scene::{Ended, Scene};
 use crate::book::segments;
-use crate::trail::{assert_clean, verify};
+use crate::trail::{assert_clean, disk_of, verify};
 
 /// How many writes are recorded before something is done to their segment.
 const BEFORE: usize = 3;
@@ -94,7 +94,7 @@ fn a_segment_that_was_replaced_by_another_file_is_not_continued() {
 #[test]
 fn a_folder_that_was_renamed_away_stops_what_requires_the_trail_until_it_is_back() {
     let (mut scene, _) = scene("folder renamed away");
-    let (folder, elsewhere) = (scene.folder(), scene.setup.folder().join("elsewhere"));
+    let (folder, elsewhere) = (scene.folder(), disk_of(scene.setup.folder()).join("elsewhere"));
     fs::rename(&folder, &elsewhere).unwrap();
     let refused = scene.assert_fails_closed();
     assert!(!folder.exists(), "a folder was made where one was taken away");

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::book::Book;
 use crate::harness::{Gateway, Setup, Upstream, wait_for};
-use crate::load::{Load, Requests};
+use crate::load::{Load, Requests, assert_served};
 use crate::strace::{Event, Strace, read};
 use crate::trail::{assert_clean, fingerprint, folder_of, keeping, plain_upstream};
 use precedence::{Forward, forwards};
@@ -23,7 +23,7 @@ const TRACED: &str =
 const SLOWLY: &str = "inject=fdatasync:delay_enter=20000";
 const CALLERS: usize = 8;
 /// How many requests are looked at.
-const REQUESTS: usize = 200;
+const REQUESTS: u64 = 100;
 
 /// Requests of which each was traced from its intent to its forward.
 struct Traced {
@@ -39,16 +39,14 @@ impl Traced {
     fn requests(change: impl FnOnce(Setup) -> Setup) -> Self {
         let upstream = plain_upstream();
         // Small segments: the name of a new one must be on the disk too.
-        let setup = keeping(&upstream).set("audit.segment_bytes", "\"64KiB\"").set("data.workers", "2");
+        let setup = keeping(&upstream).set("audit.segment_bytes", "\"32KiB\"").set("data.workers", "2");
         let setup = change(setup);
         let gateway = setup.run();
         let strace = Strace::attach(gateway.pid(), &[TRACED, SLOWLY]);
         let load = Load::start(gateway.data(), CALLERS, &Arc::new(AtomicU64::new(1)), Requests::Mixed);
-        wait_for("requests at the upstream", || {
-            (upstream.counts().requests >= REQUESTS as u64).then_some(())
-        });
+        wait_for("requests at the upstream", || (upstream.counts().requests >= REQUESTS).then_some(()));
         let replies = load.stop();
-        assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+        assert_served(&replies);
         let folder = folder_of(setup.folder()).canonicalize().unwrap();
         Self { gateway, events: strace.detach(), setup, upstream, folder }
     }

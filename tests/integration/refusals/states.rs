@@ -89,7 +89,9 @@ pub fn a_gateway_that_cannot_record_refuses() -> Met {
     let met = Expected::service("audit_unavailable", "getStatus").unrecorded().meets(&mut scene, &answer);
     // It is told to who watches, and readiness does not flip.
     assert_eq!(scene.gateway.operators("/readyz").text(), "ready\n");
-    assert!(scene.gateway.metric("dcams_gateway_audit_write_faults").is_some_and(|faults| faults > 0.0));
+    assert!(
+        scene.gateway.metric("dcams_gateway_audit_write_faults_total").is_some_and(|faults| faults > 0.0)
+    );
     // Nor does it end as if nothing were lost.
     assert_eq!(scene.gateway.stop().code(), Some(74));
     assert!(scene.gateway.stderr().contains("records were lost"));

@@ -68,12 +68,12 @@ fn every_family_of_metrics_is_there_with_its_labels() {
         "dcams_gateway_audit_available 1\n".to_owned(),
         "dcams_gateway_audit_stalled 0\n".to_owned(),
         "dcams_gateway_audit_reserve_reached 0\n".to_owned(),
-        "dcams_gateway_audit_write_faults 0\n".to_owned(),
+        "dcams_gateway_audit_write_faults_total 0\n".to_owned(),
         "dcams_gateway_audit_pending_bytes ".to_owned(),
-        "dcams_gateway_audit_lines_written ".to_owned(),
+        "dcams_gateway_audit_lines_written_total ".to_owned(),
         "dcams_gateway_audit_last_seq ".to_owned(),
-        "dcams_gateway_audit_lines_lost{class=\"stranger\"} 0\n".to_owned(),
-        "dcams_gateway_audit_lines_lost{class=\"best_effort\"} 0\n".to_owned(),
+        "dcams_gateway_audit_lines_lost_total{class=\"stranger\"} 0\n".to_owned(),
+        "dcams_gateway_audit_lines_lost_total{class=\"best_effort\"} 0\n".to_owned(),
         "dcams_gateway_audit_commit_duration_seconds_count ".to_owned(),
     ] {
         assert!(text.contains(&expected), "{expected} is missing in:\n{text}");
