@@ -287,6 +287,16 @@ fn a_record_of_retention_that_nothing_proves_explains_nothing() {
         *line = replaced(line, "T", "U");
     });
     assert_eq!(found(&changed.verify(evidence(false, &[])))[0], unproven[0]);
+    // In a segment that was changed, though the later checkpoint's fault is not told again.
+    let mut author = self::author();
+    author.next_segment();
+    author.request();
+    author.checkpoint();
+    author.retain(2);
+    author.checkpoint();
+    let changed = edited(&author.folder, |lines| lines[15].1 = replaced(&lines[15].1, "kyc-api", "batch--"));
+    let report = changed.verify(evidence(false, &[]));
+    assert_eq!(found(&report), [unproven[0], ("checkpoint_digest", 25, 4, Some(28))]);
     // A checkpoint of the next segment does, as that one was written after this one.
     let mut author = self::author();
     author.next_segment();
