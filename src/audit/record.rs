@@ -52,7 +52,7 @@ macro_rules! textless_record {
 }
 
 textless_record! {
-    /// The closed set of facts about one request; [`encode`](super::encode) gives it its names.
+    /// The closed set of facts about one request; [`outcome`](super::outcome) gives it its names.
     #[derive(Clone, Copy, Debug)]
     pub struct AuditRecord {
         /// When the head of the request was complete.

@@ -348,7 +348,8 @@ impl Journal {
         // There may be more.
         self.times.retention = now + LOOK;
         self.append(&event::retention(&removed), Change::None);
-        self.commit_durably()?;
+        // Who has the public key only believes what a checkpoint covers.
+        self.checkpoint(now)?;
         for segment in removed {
             if let Err(error) = self.folder.remove(&Segment::name_of(segment.first)) {
                 tracing::warn!(kind = ?error.kind(), os = error.raw_os_error(), "an audit segment cannot be removed");
