@@ -166,12 +166,13 @@ impl Work {
     }
 
     fn worked(&mut self, stalled: bool, since: SystemTime) {
-        self.announce();
         self.show_checkpoint();
         if self.outage.take().is_some() {
             self.health.set_failing(false);
             tracing::info!("audit records are written again");
         }
+        // Only now: who is woken by it may ask again at once.
+        self.announce();
         if stalled && !self.was_stalled {
             self.health.fault();
             tracing::error!("audit records were written too slowly: nothing was forwarded meanwhile");
