@@ -1,0 +1,19 @@
+//! Does the gateway hold under load, faults, rotation and hostile peers?
+//!
+//! The built binary runs over real sockets against the double of DCAMS, or against a peer that breaks the protocol.
+//! Each topic has its counts in variables of the environment: small ones in CI, large ones in `make experiments`.
+//! The figures are printed: `cargo test --release --test reliability -- --nocapture`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    // Answers of the gateway are read with a parser that is not ours.
+    clippy::disallowed_methods,
+    clippy::print_stdout
+)]
+
+// Shared with the integration tests; each uses a part of it.
+#[allow(dead_code, unused_imports)]
+#[path = "../integration/harness/mod.rs"]
+mod harness;
