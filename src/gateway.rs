@@ -20,7 +20,7 @@ use crate::stages::{
     Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, RecordLayer, Route, Validate,
 };
 use crate::tls::{self, TlsFault};
-use crate::upstream::{Client, Connector};
+use crate::upstream::{Client, Connector, Reach};
 
 /// The shared parts of the gateway.
 pub struct Gateway {
@@ -144,9 +144,21 @@ impl Gateway {
     /// connection belongs to the runtime it was opened on.
     #[must_use]
     pub fn client(&self) -> Client {
+        self.client_on(self.connector())
+    }
+
+    /// As [`Self::client`], with connections over `reach` instead of TCP.
+    #[must_use]
+    pub fn client_over(&self, reach: Box<dyn Reach>) -> Client {
+        self.client_on(self.connector().over(reach))
+    }
+
+    fn connector(&self) -> Connector {
         let upstream = &self.config.upstream;
-        let connector =
-            Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout);
+        Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout)
+    }
+
+    fn client_on(&self, connector: Connector) -> Client {
         Client::new(Arc::clone(&self.config), connector, self.answers.clone())
     }
 
