@@ -98,9 +98,19 @@ impl Gateway {
     ///
     /// [`StartFault`].
     pub fn recording_to(output: Output, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
+        let writer = Writer::start(output, origin(&config))?;
+        Self::recording_with(writer, config, secrets)
+    }
+
+    /// As [`Self::new`], with records going to `writer`, which was given the [`origin`] of `config`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFault`].
+    pub fn recording_with(writer: Writer, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(config.ops.caller_names));
-        let writer = Arc::new(Writer::start(output, origin(&config))?);
+        let writer = Arc::new(writer);
         writer.health().measure_commits(metrics.audit.commits.clone());
         let recorder =
             Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
@@ -219,7 +229,8 @@ fn audit_output(config: &Config, secrets: &Secrets) -> Result<Output, StartFault
 }
 
 /// What every start tells of this configuration.
-fn origin(config: &Config) -> Origin {
+#[must_use]
+pub fn origin(config: &Config) -> Origin {
     let schemas = config.services.iter().map(|service| (service.name.to_string(), service.schema.digest()));
     Origin {
         instance: config.instance.to_string(),
