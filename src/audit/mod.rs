@@ -36,7 +36,7 @@ pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;
 pub use health::{Health, LastCheckpoint};
 pub use index::{Counted, Found, Group, Index, IndexFault, Notice, Order, Progress, Role, Size};
-pub use journal::{AuditSecrets, JournalSettings, Retention};
+pub use journal::{AuditSecrets, JournalSettings, Medium, Retention};
 pub use names::Names;
 pub(crate) use object::hex;
 pub use record::{
@@ -50,7 +50,7 @@ pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
 pub use tail::{Follower, last_lines};
 pub use waiters::{Ticket, Wait, Waiters};
-pub use writer::{AuditFault, Class, Output, Writer};
+pub use writer::{AuditFault, Class, Output, Rounds, Writer};
 
 /// The JSON Schema of a line.
 pub const SCHEMA: &str = include_str!("../../schemas/audit.schema.json");

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
 use super::pool::Pool;
-use super::retry::Reached;
+use super::retry::Left;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
@@ -63,7 +63,7 @@ pub struct Unanswered {
     /// What the caller would be told.
     pub reject: Reject,
     /// Whether it can have been received.
-    pub reached: Reached,
+    pub left: Left,
 }
 
 /// An answer as it came, whole.
@@ -147,8 +147,8 @@ impl Client {
                     }
                     Some(_) => return Err(unsent(Reject::UpstreamUnreachable)),
                     None => {
-                        let reached = if was_idle { Reached::Stale } else { Reached::Something };
-                        return Err(Unanswered { reject: failure(error.error(), exchange.fate), reached });
+                        let left = if was_idle { Left::Stale } else { Left::Something };
+                        return Err(Unanswered { reject: failure(error.error(), exchange.fate), left });
                     }
                 },
             }
@@ -240,12 +240,12 @@ impl Client {
 
 /// Nothing of the request has left.
 fn unsent(reject: Reject) -> Unanswered {
-    Unanswered { reject, reached: Reached::Nothing }
+    Unanswered { reject, left: Left::Nothing }
 }
 
 /// Something of the request may have left.
 fn begun(reject: Reject) -> Unanswered {
-    Unanswered { reject, reached: Reached::Something }
+    Unanswered { reject, left: Left::Something }
 }
 
 /// What hyper's error means. Its text is never used: it may quote the answer.

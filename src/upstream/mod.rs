@@ -11,10 +11,12 @@ mod pool;
 mod retry;
 mod tally;
 mod told;
+mod wire;
 
 pub use answer::{Judged, allowed_headers, judge};
 pub use connect::{Connector, probe};
 pub use exchange::{Answered, Client, Exchange, Outgoing, Unanswered};
 pub use lanes::{Lanes, Pass};
 pub use needles::Needles;
-pub use retry::{Again, Ended, Reached, pause};
+pub use retry::{Again, Ended, Left, pause};
+pub use wire::{Look, Reach, Reached, Wire};

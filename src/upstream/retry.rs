@@ -47,7 +47,7 @@ pub enum Ended {
 
 /// How much of a request that was not answered had left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum Left {
     /// Nothing, for certain.
     Nothing,
     /// It may be something or all: the connection had been idle, and was closed at this very moment.
@@ -84,13 +84,13 @@ impl Ended {
 
     /// What became of an attempt that was not answered.
     #[must_use]
-    pub fn unanswered(reject: &Reject, reached: Reached) -> Self {
-        match (reject, reached) {
+    pub fn unanswered(reject: &Reject, left: Left) -> Self {
+        match (reject, left) {
             (Reject::UpstreamTls, _) => Self::Untrusted,
-            (Reject::UpstreamUnreachable, Reached::Nothing) => Self::Unconnected,
-            (Reject::UpstreamTimeout(_), Reached::Nothing) => Self::Unreached,
+            (Reject::UpstreamUnreachable, Left::Nothing) => Self::Unconnected,
+            (Reject::UpstreamTimeout(_), Left::Nothing) => Self::Unreached,
             (Reject::UpstreamTimeout(_), _) => Self::TimedOut,
-            (Reject::UpstreamTruncated(_), Reached::Stale) => Self::Stale,
+            (Reject::UpstreamTruncated(_), Left::Stale) => Self::Stale,
             (Reject::UpstreamTruncated(_), _) => Self::Truncated,
             (Reject::UpstreamInvalid(_), _) => Self::Invalid,
             _ => Self::Ours,
@@ -162,21 +162,21 @@ mod tests {
     fn what_was_not_answered_is_told_by_what_had_left() {
         let fate = Fate::Unknown;
         let timeout = Reject::UpstreamTimeout(fate);
-        for (reject, reached, ended) in [
-            (Reject::UpstreamUnreachable, Reached::Nothing, Ended::Unconnected),
+        for (reject, left, ended) in [
+            (Reject::UpstreamUnreachable, Left::Nothing, Ended::Unconnected),
             // A connection that fails later is never reported so; if it were, nothing would be known.
-            (Reject::UpstreamUnreachable, Reached::Something, Ended::Ours),
-            (Reject::UpstreamTls, Reached::Nothing, Ended::Untrusted),
-            (timeout, Reached::Nothing, Ended::Unreached),
-            (timeout, Reached::Something, Ended::TimedOut),
-            (timeout, Reached::Stale, Ended::TimedOut),
-            (Reject::UpstreamTruncated(fate), Reached::Something, Ended::Truncated),
-            (Reject::UpstreamTruncated(fate), Reached::Stale, Ended::Stale),
-            (Reject::UpstreamInvalid(fate), Reached::Something, Ended::Invalid),
-            (Reject::Overloaded, Reached::Something, Ended::Ours),
-            (Reject::Internal, Reached::Nothing, Ended::Ours),
+            (Reject::UpstreamUnreachable, Left::Something, Ended::Ours),
+            (Reject::UpstreamTls, Left::Nothing, Ended::Untrusted),
+            (timeout, Left::Nothing, Ended::Unreached),
+            (timeout, Left::Something, Ended::TimedOut),
+            (timeout, Left::Stale, Ended::TimedOut),
+            (Reject::UpstreamTruncated(fate), Left::Something, Ended::Truncated),
+            (Reject::UpstreamTruncated(fate), Left::Stale, Ended::Stale),
+            (Reject::UpstreamInvalid(fate), Left::Something, Ended::Invalid),
+            (Reject::Overloaded, Left::Something, Ended::Ours),
+            (Reject::Internal, Left::Nothing, Ended::Ours),
         ] {
-            assert_eq!(Ended::unanswered(&reject, reached), ended, "{reject} {reached:?}");
+            assert_eq!(Ended::unanswered(&reject, left), ended, "{reject} {left:?}");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::credentials::Version;
 use crate::reject::{Fate, Reject};
 use crate::stages::Sealed;
 use crate::track::Tracks;
-use crate::upstream::{Answered, Ended, Exchange, Judged, Pass, Reached, Unanswered, judge};
+use crate::upstream::{Answered, Ended, Exchange, Judged, Left, Pass, Unanswered, judge};
 
 /// What is sent, and how long is waited for its answer.
 pub(super) struct Plan {
@@ -54,16 +54,16 @@ impl Parts {
                 let ended = Ended::judged(status, &judged);
                 (judged.map(|judged| (answered, judged)), ended)
             }
-            Err(Unanswered { reject, reached }) => {
+            Err(Unanswered { reject, left }) => {
                 // Where not a byte of the body was handed over, nothing can have happened.
-                let (reject, reached) = match under_way.has_begun() {
-                    true => (reject, reached),
+                let (reject, left) = match under_way.has_begun() {
+                    true => (reject, left),
                     false if matches!(reject, Reject::UpstreamTimeout(_)) => {
-                        (harmless(reject), Reached::Nothing)
+                        (harmless(reject), Left::Nothing)
                     }
-                    false => (harmless(reject), reached),
+                    false => (harmless(reject), left),
                 };
-                (Err(reject), Ended::unanswered(&reject, reached))
+                (Err(reject), Ended::unanswered(&reject, left))
             }
         };
         under_way.ended(&result);
@@ -99,7 +99,7 @@ impl Parts {
         let again = tries.again(Ended::TimedOut);
         if again.is_some() {
             let reject = Reject::UpstreamTimeout(fate);
-            return (Err(Unanswered { reject, reached: Reached::Something }), again);
+            return (Err(Unanswered { reject, left: Left::Something }), again);
         }
         if let Some(pass) = pass.take_if(|_| Instant::now() >= plan.times.deadline) {
             pass.settle(Ended::TimedOut);

@@ -17,7 +17,7 @@ use super::{BATCH, Gateway, KYC_API, OPS_PORTAL, Upstream};
 ///
 /// The defaults: one plain listener and operators on free ports of 127.0.0.1, records in the folder `audit`, the
 /// four services, three callers with generous limits, `log.filter = "info"`. Nothing is tried again and no breaker
-/// opens, so that one failure has one consequence; [`Setup::as_shipped`] is for tests of those.
+/// opens, so that one failure has one consequence; [`Setup::with_retries_and_breakers`] is for tests of those.
 pub struct Setup {
     folder: Arc<TempDir>,
     text: String,
@@ -141,7 +141,7 @@ impl Setup {
     }
 
     /// Retries and breakers with their defaults.
-    pub fn as_shipped(self) -> Self {
+    pub fn with_retries_and_breakers(self) -> Self {
         let off = "[upstream.retry]\nattempts = 1\n\n[upstream.breaker]\nfailures = 0\n";
         self.edit(|text| *text = text.replace(off, ""))
     }
