@@ -8,9 +8,7 @@ use tokio::task::JoinSet;
 
 use super::make::{GET_IMAGES, customer_with_photo, ending, wait_for_events};
 pub use crate::harness::http2::connect;
-use crate::harness::{
-    Connection, GET_STATUS, Gateway, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream,
-};
+use crate::harness::{Connection, GET_STATUS, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream};
 
 /// A request as an ordinary client makes it.
 pub fn request(key: &str, body: &str) -> Request<Full<Bytes>> {
