@@ -20,7 +20,7 @@ use crate::stages::{
     Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, RecordLayer, Route, Validate,
 };
 use crate::tls::{self, TlsFault};
-use crate::upstream::{Client, Connector};
+use crate::upstream::{Client, Connector, Lanes, Reach};
 
 /// The shared parts of the gateway.
 pub struct Gateway {
@@ -37,6 +37,7 @@ pub struct Gateway {
     pub(crate) stages: Stages,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) lanes: Arc<Lanes>,
     upstream_tls: Arc<ClientConfig>,
     answers: Shares,
 }
@@ -98,13 +99,24 @@ impl Gateway {
     ///
     /// [`StartFault`].
     pub fn recording_to(output: Output, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
+        let writer = Writer::start(output, origin(&config))?;
+        Self::recording_with(writer, config, secrets)
+    }
+
+    /// As [`Self::new`], with records going to `writer`, which was given the [`origin`] of `config`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFault`].
+    pub fn recording_with(writer: Writer, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(config.ops.caller_names));
-        let writer = Arc::new(Writer::start(output, origin(&config))?);
+        let writer = Arc::new(writer);
         writer.health().measure_commits(metrics.audit.commits.clone());
         let recorder =
             Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
         let credentials = Arc::new(Credentials::new(&config, secrets, Arc::clone(&writer))?);
+        let lanes = Arc::new(Lanes::new(&config, Arc::clone(&writer), Arc::clone(&metrics), None));
         let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
         let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
         let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
@@ -135,6 +147,7 @@ impl Gateway {
             stages,
             requests,
             credentials,
+            lanes,
             upstream_tls,
             answers,
         })
@@ -144,9 +157,21 @@ impl Gateway {
     /// connection belongs to the runtime it was opened on.
     #[must_use]
     pub fn client(&self) -> Client {
+        self.client_on(self.connector())
+    }
+
+    /// As [`Self::client`], with connections over `reach` instead of TCP.
+    #[must_use]
+    pub fn client_over(&self, reach: Box<dyn Reach>) -> Client {
+        self.client_on(self.connector().over(reach))
+    }
+
+    fn connector(&self) -> Connector {
         let upstream = &self.config.upstream;
-        let connector =
-            Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout);
+        Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout)
+    }
+
+    fn client_on(&self, connector: Connector) -> Client {
         Client::new(Arc::clone(&self.config), connector, self.answers.clone())
     }
 
@@ -207,7 +232,8 @@ fn audit_output(config: &Config, secrets: &Secrets) -> Result<Output, StartFault
 }
 
 /// What every start tells of this configuration.
-fn origin(config: &Config) -> Origin {
+#[must_use]
+pub fn origin(config: &Config) -> Origin {
     let schemas = config.services.iter().map(|service| (service.name.to_string(), service.schema.digest()));
     Origin {
         instance: config.instance.to_string(),

@@ -30,18 +30,18 @@ mod writer;
 pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub use encode::{intent, outcome};
 pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
-pub use event::{CredentialState, Origin, credentials};
+pub use event::{CredentialState, Origin, breaker, credentials};
 pub use export::{Exporter, Format};
 pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;
 pub use health::{Health, LastCheckpoint};
 pub use index::{Counted, Found, Group, Index, IndexFault, Notice, Order, Progress, Role, Size};
-pub use journal::{AuditSecrets, JournalSettings, Retention};
+pub use journal::{AuditSecrets, JournalSettings, Medium, Retention};
 pub use names::Names;
 pub(crate) use object::hex;
 pub use record::{
-    AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind, ResultKind,
-    ReturnedStatus, Textless, UpstreamFacts,
+    Attempt, AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind,
+    ResultKind, ReturnedStatus, Textless, UpstreamFacts,
 };
 pub use recorder::Recorder;
 pub use regular::regular;
@@ -50,7 +50,7 @@ pub use segments::{Ending, LINE_BYTES, Line, Lines, Segment, Segments};
 pub use signing::{KeyFault, PublicKey, SIGNATURE_BYTES, SigningKey};
 pub use tail::{Follower, last_lines};
 pub use waiters::{Ticket, Wait, Waiters};
-pub use writer::{AuditFault, Class, Output, Writer};
+pub use writer::{AuditFault, Class, Output, Rounds, Writer};
 
 /// The JSON Schema of a line.
 pub const SCHEMA: &str = include_str!("../../schemas/audit.schema.json");

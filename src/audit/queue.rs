@@ -1,7 +1,9 @@
 //! How do lines get from many threads to the one that writes them?
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How long lines that nobody waits for are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(5);
@@ -160,6 +162,11 @@ impl Queue {
             }
             state = self.sleep(state, sleeper, left);
         }
+    }
+
+    /// As [`Self::next`], but takes what is here and waits for nothing.
+    pub(super) fn take(&self, empty: &mut Batch) -> Taken {
+        swap(&mut self.lock(), empty)
     }
 
     /// Waits for `time`, or until the writer is to stop, with the requests in progress then; takes no lines.

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::queue::Change;
 use super::trail::{Depth, Failure, Trail};

@@ -1,7 +1,8 @@
 //! What does the writer ask of an output, and how can that fail?
 
 use std::io;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::queue::Change;
 

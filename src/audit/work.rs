@@ -1,11 +1,13 @@
 //! What does the writer's thread do, over and over?
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use super::event;
 use super::health::Health;
-use super::queue::{Batch, Change, Queue};
+use super::queue::{Batch, Change, Queue, Taken};
 use super::trail::{Depth, Failure, Fault, Trail};
 use super::waiters::Waiters;
 
@@ -104,10 +106,31 @@ impl Work {
         }
     }
 
+    /// One round of [`run`](Self::run) with the lines that are here; waits for nothing. `false` when the writer is
+    /// finished.
+    pub(super) fn round(&mut self) -> bool {
+        let closing = match &self.outage {
+            Some(_) => self.queue.pause(Duration::ZERO),
+            None => {
+                let taken = self.queue.take(&mut self.batch);
+                self.append_batch(taken)
+            }
+        };
+        match closing {
+            Some(in_progress) => self.end(in_progress),
+            None => drop(self.attempt(Self::turn)),
+        }
+        closing.is_none()
+    }
+
     /// Waits for lines, and appends them.
     fn take(&mut self) -> Option<u64> {
         let until = self.sync_due.map_or(self.next_tick, |due| due.min(self.next_tick));
         let taken = self.queue.next(&mut self.batch, until, self.waited);
+        self.append_batch(taken)
+    }
+
+    fn append_batch(&mut self, taken: Taken) -> Option<u64> {
         self.waited = self.batch.awaited;
         for (object, change) in self.batch.lines() {
             self.trail.append(object, change);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::event::Origin;
 use super::health::Health;
-use super::journal::{Journal, JournalSettings};
+use super::journal::{Journal, JournalSettings, Medium};
 use super::queue::{Change, Queue};
 use super::stream::Stream;
 use super::trail::Trail;
@@ -48,6 +48,8 @@ pub enum Output {
     Stream(File),
     /// A chain of segments.
     Folder(JournalSettings),
+    /// The same on a disk of another kind, for simulations.
+    FolderOn(Box<dyn Medium>, JournalSettings),
 }
 
 impl Output {
@@ -90,29 +92,39 @@ impl Writer {
     ///
     /// [`AuditFault`].
     pub fn start(output: Output, origin: Origin) -> Result<Self, AuditFault> {
-        let trail: Box<dyn Trail> = match output {
-            Output::Stream(sink) => {
-                let mut stream = Stream::new(sink);
-                stream.append(&super::event::start(&origin), Change::None);
-                Box::new(stream)
-            }
-            Output::Folder(settings) => Box::new(Journal::open(settings, origin)?),
-        };
-        Self::drive(trail)
+        Self::drive(open(output, origin)?)
     }
 
     pub(super) fn drive(trail: Box<dyn Trail>) -> Result<Self, AuditFault> {
-        let queue = Arc::new(Queue::new());
-        let health = Arc::new(Health::new());
-        let followers = Followers::default();
         let (end, ended) = channel();
-        let work = Work::new(trail, Arc::clone(&queue), Arc::clone(&health), Arc::clone(&followers));
-        let guard = Ended { health: Arc::clone(&health), _end: end };
+        let (writer, work) = Self::before(trail, ended);
+        let guard = Ended { health: Arc::clone(&writer.health), _end: Some(end) };
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
             let _guard = guard;
             work.run();
         })?;
-        Ok(Self { queue, health, followers, ended: Mutex::new(ended) })
+        Ok(writer)
+    }
+
+    /// As [`Self::start`], without the thread: lines are written when whoever holds the [`Rounds`] says so, for
+    /// simulations that must go the same way each time. [`Self::finish`] waits for nothing; the next round is the last.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditFault`].
+    pub fn without_thread(output: Output, origin: Origin) -> Result<(Self, Rounds), AuditFault> {
+        let (_, ended) = channel();
+        let (writer, work) = Self::before(open(output, origin)?, ended);
+        let guard = Ended { health: Arc::clone(&writer.health), _end: None };
+        Ok((writer, Rounds { work, _guard: guard }))
+    }
+
+    fn before(trail: Box<dyn Trail>, ended: Receiver<()>) -> (Self, Work) {
+        let queue = Arc::new(Queue::new());
+        let health = Arc::new(Health::new());
+        let followers = Followers::default();
+        let work = Work::new(trail, Arc::clone(&queue), Arc::clone(&health), Arc::clone(&followers));
+        (Self { queue, health, followers, ended: Mutex::new(ended) }, work)
     }
 
     /// Hands over the record `object`, `{"v":1,"kind":…}` without a line feed. Never waits; what is given up is
@@ -195,10 +207,35 @@ impl Drop for Writer {
     }
 }
 
+fn open(output: Output, origin: Origin) -> Result<Box<dyn Trail>, AuditFault> {
+    Ok(match output {
+        Output::Stream(sink) => {
+            let mut stream = Stream::new(sink);
+            stream.append(&super::event::start(&origin), Change::None);
+            Box::new(stream)
+        }
+        Output::Folder(settings) => Box::new(Journal::open(settings, origin)?),
+        Output::FolderOn(medium, settings) => Box::new(Journal::open_on(medium, settings, origin)?),
+    })
+}
+
+/// What the thread of a writer does, in the hands of somebody else. Dropped, it is as if the thread had died.
+pub struct Rounds {
+    work: Work,
+    _guard: Ended,
+}
+
+impl Rounds {
+    /// Writes what is waiting and makes it durable where somebody waits for it. `false`: it was the last round.
+    pub fn round(&mut self) -> bool {
+        self.work.round()
+    }
+}
+
 /// Dropped with the thread, however it ends: after that nothing is available.
 struct Ended {
     health: Arc<Health>,
-    _end: Sender<()>,
+    _end: Option<Sender<()>>,
 }
 
 impl Drop for Ended {
@@ -287,6 +324,25 @@ mod tests {
         drop(waiters.wait(Ticket(u64::MAX)));
         futures_util::future::join_all(waits).await;
         assert_eq!(writer.health().written_lines(), 101);
+    }
+
+    #[test]
+    fn without_a_thread_lines_are_written_round_by_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let sink = File::options().append(true).create(true).open(&path).unwrap();
+        let (writer, mut rounds) = Writer::without_thread(Output::Stream(sink), origin()).unwrap();
+        let ticket = writer.intend(Class::Required, b"{\"v\":1}", 1).unwrap();
+        assert!(writer.health().durable() < ticket.0);
+        assert!(rounds.round());
+        assert_eq!(writer.health().durable(), ticket.0);
+        writer.close(b"{\"v\":1}", 1);
+        writer.finish(0);
+        assert!(!rounds.round(), "it was the last");
+        drop(rounds);
+        assert!(!writer.health().available());
+        let lines = std::fs::read_to_string(path).unwrap().lines().count();
+        assert_eq!(lines, 4, "start, two lines and stop");
     }
 
     #[test]

@@ -100,7 +100,7 @@ where
     drop(entry);
 }
 
-async fn serve_http1<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
+pub(super) async fn serve_http1<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible> + Clone,
@@ -122,6 +122,8 @@ where
         let mut draining = false;
         loop {
             tokio::select! {
+                // In this order, so that the same bytes at the same times have the same end.
+                biased;
                 ended = poll_fn(|task| connection.poll_without_shutdown(task)) => break Some(ended),
                 overdue = &mut watchdog => {
                     context.metrics.connection(overdue.event());

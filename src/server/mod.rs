@@ -1,6 +1,7 @@
 //! How do connections reach the stack, and how does the gateway come to its end?
 
 mod activity;
+mod apart;
 mod certificates;
 mod connection;
 mod delivery;
@@ -22,6 +23,7 @@ use crate::config::Listen;
 use crate::gateway::{Gateway, StartFault};
 use crate::ops;
 
+pub use apart::Apart;
 use certificates::Certificates;
 use doors::Doors;
 use listen::Listener;

@@ -1,10 +1,7 @@
 //! How does a connection to the upstream come about?
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -13,14 +10,13 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use socket2::{SockRef, Socket};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::exchange::Outgoing;
+use super::wire::{Look, Raw, Reach, Reached, Stream};
 use crate::config::{HttpVersion, UpstreamUrl};
 use crate::reject::Reject;
 
@@ -33,16 +29,18 @@ pub struct Connector {
     tls: Arc<ClientConfig>,
     http: HttpVersion,
     timeout: Duration,
+    /// `None`: over TCP.
+    reach: Option<Box<dyn Reach>>,
 }
 
 /// An open connection, ready for a request.
 pub enum Connection {
-    /// One request at a time; the socket shows whether bytes came while it was idle.
+    /// One request at a time; a look shows whether bytes came while it was idle.
     Http1 {
         /// hyper's end of it.
         sender: http1::SendRequest<Outgoing>,
-        /// A second handle on the socket, to look at what has not been read.
-        socket: Socket,
+        /// Sees what has not been read.
+        look: Look,
         /// Ends with the connection.
         driver: Driver,
     },
@@ -54,10 +52,16 @@ impl Connector {
     /// Connects with `tls`, speaks `http`, and gives up after `timeout`.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, http: HttpVersion, timeout: Duration) -> Self {
-        Self { tls, http, timeout }
+        Self { tls, http, timeout, reach: None }
     }
 
-    /// Connects to `url`; TCP, TLS and the HTTP handshake together take at most the timeout.
+    /// As it is, but over `reach` instead of TCP.
+    #[must_use]
+    pub fn over(self, reach: Box<dyn Reach>) -> Self {
+        Self { reach: Some(reach), ..self }
+    }
+
+    /// Connects to `url`; the way there, TLS and the HTTP handshake together take at most the timeout.
     ///
     /// # Errors
     ///
@@ -65,21 +69,19 @@ impl Connector {
     /// process is out of descriptors. Nothing of a request has been sent.
     pub async fn connect(&self, url: &UpstreamUrl) -> Result<Connection, Reject> {
         let connecting = async {
-            let (stream, socket) = self.open(url).await?;
-            self.handshake(stream, socket).await
+            let (stream, look) = self.open(url).await?;
+            self.handshake(stream, look).await
         };
         tokio::time::timeout(self.timeout, connecting).await.unwrap_or(Err(Reject::UpstreamUnreachable))
     }
 
-    async fn open(&self, url: &UpstreamUrl) -> Result<(Stream, Socket), Reject> {
-        let tcp = self.reach(url).await.map_err(|error| unreachable(&error))?;
-        tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
-        let socket = SockRef::from(&tcp).try_clone().map_err(|error| unreachable(&error))?;
+    async fn open(&self, url: &UpstreamUrl) -> Result<(Stream, Look), Reject> {
+        let (raw, look) = self.reach(url).await.map_err(|error| unreachable(&error))?;
         if !url.tls {
-            return Ok((Stream::Plain(tcp), socket));
+            return Ok((Stream::Plain(raw), look));
         }
         let name = ServerName::try_from(url.host.to_string()).map_err(|_| Reject::UpstreamTls)?;
-        let connected = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await;
+        let connected = TlsConnector::from(Arc::clone(&self.tls)).connect(name, raw).await;
         let tls = connected.map_err(|error| {
             // rustls reports its own errors as InvalidData; anything else is the connection's.
             if error.kind() == io::ErrorKind::InvalidData { Reject::UpstreamTls } else { unreachable(&error) }
@@ -88,12 +90,23 @@ impl Connector {
         if self.http == HttpVersion::Http2 && tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(Reject::UpstreamTls);
         }
-        Ok((Stream::Tls(Box::new(tls)), socket))
+        Ok((Stream::Tls(Box::new(tls)), look))
+    }
+
+    async fn reach(&self, url: &UpstreamUrl) -> io::Result<(Raw, Look)> {
+        if let Some(other) = &self.reach {
+            let Reached { wire, silent } = other.reach(url).await?;
+            return Ok((Raw::Other(wire), Look::Other(silent)));
+        }
+        let tcp = self.reach_tcp(url).await?;
+        tcp.set_nodelay(true)?;
+        let look = Look::Socket(SockRef::from(&tcp).try_clone()?);
+        Ok((Raw::Tcp(tcp), look))
     }
 
     /// Tries every address of the host, each for its share of the time: one that swallows packets must
     /// not use up what the next would need.
-    async fn reach(&self, url: &UpstreamUrl) -> io::Result<TcpStream> {
+    async fn reach_tcp(&self, url: &UpstreamUrl) -> io::Result<TcpStream> {
         let addresses: Vec<_> = tokio::net::lookup_host((&*url.host, url.port)).await?.collect();
         let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = io::Error::from(io::ErrorKind::HostUnreachable);
@@ -107,7 +120,7 @@ impl Connector {
         Err(last)
     }
 
-    async fn handshake(&self, stream: Stream, socket: Socket) -> Result<Connection, Reject> {
+    async fn handshake(&self, stream: Stream, look: Look) -> Result<Connection, Reject> {
         let io = TokioIo::new(stream);
         match self.http {
             HttpVersion::Http1 => {
@@ -115,7 +128,7 @@ impl Connector {
                     http1::Builder::new().max_headers(64).max_buf_size(64 << 10).handshake(io).await;
                 let (sender, connection) = handshake.map_err(|_| Reject::UpstreamUnreachable)?;
                 let driver = Driver(tokio::spawn(connection).abort_handle());
-                Ok(Connection::Http1 { sender, socket, driver })
+                Ok(Connection::Http1 { sender, look, driver })
             }
             HttpVersion::Http2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -170,7 +183,7 @@ impl Connection {
     /// request.
     pub fn is_reusable(&self) -> bool {
         match self {
-            Self::Http1 { sender, socket, .. } => sender.is_ready() && is_silent(socket),
+            Self::Http1 { sender, look, .. } => sender.is_ready() && look.is_silent(),
             Self::Http2(sender) => !sender.is_closed(),
         }
     }
@@ -191,72 +204,6 @@ impl Connection {
         match self {
             Self::Http1 { sender, .. } => sender.try_send_request(request).await,
             Self::Http2(sender) => sender.try_send_request(request).await,
-        }
-    }
-}
-
-/// Asks the kernel and not the runtime, which learns of new bytes only when it next waits.
-fn is_silent(socket: &Socket) -> bool {
-    let mut byte = [MaybeUninit::uninit()];
-    matches!(socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
-/// Plain TCP (to loopback, by an explicit setting) or TLS.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

@@ -14,14 +14,16 @@ mod tests;
 use std::collections::HashSet;
 use std::io;
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::folder::Folder;
-use self::medium::{Disk, Medium};
+use self::medium::Disk;
+pub use self::medium::Medium;
 use self::resume::{End, Standing};
 use self::segment::{Beginning, OpenSegment};
 pub use self::settings::{AuditSecrets, JournalSettings, Retention};
@@ -78,7 +80,8 @@ impl Journal {
         Self::open_on(Box::new(Disk), settings, origin)
     }
 
-    fn open_on(
+    /// As [`Self::open`], on a disk of another kind.
+    pub(super) fn open_on(
         medium: Box<dyn Medium>,
         settings: JournalSettings,
         origin: Origin,

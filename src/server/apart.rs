@@ -1,0 +1,41 @@
+//! How is a connection served that no listener of ours accepted?
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::connection::{Context, serve_http1};
+use crate::arrival::Peer;
+use crate::gateway::Gateway;
+use crate::stack::stack;
+use crate::upstream::{Client, Wire};
+
+/// What a worker is beside its thread and its sockets: the stack with a client of its own, and the deadlines of
+/// connections. For simulations, which bring a runtime and streams of their own.
+pub struct Apart {
+    serve: Box<dyn Fn(Box<dyn Wire>, Peer) -> Served>,
+}
+
+/// One connection to its end.
+type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Apart {
+    /// Serves with `gateway`'s stack, forwards through `client`, and closes what is idle once `drained` says so. To be
+    /// called once for each runtime.
+    #[must_use]
+    pub fn new(gateway: &Gateway, client: Arc<Client>, drained: watch::Receiver<bool>) -> Self {
+        let (stack, context) = (stack(gateway, client), Arc::new(Context::new(gateway, drained)));
+        let serve = move |stream, peer| -> Served {
+            let (stack, context) = (stack.clone(), Arc::clone(&context));
+            Box::pin(async move { serve_http1(stream, peer, stack, &context).await })
+        };
+        Self { serve: Box::new(serve) }
+    }
+
+    /// Serves HTTP/1.1 on `stream` until it ends.
+    pub fn serve(&self, stream: Box<dyn Wire>, peer: Peer) -> impl Future<Output = ()> + Send + use<> {
+        (self.serve)(stream, peer)
+    }
+}
