@@ -27,6 +27,7 @@ mod book;
 mod trail;
 
 mod drain;
+mod memory;
 
 /// A number in the environment.
 fn number_of(variable: &str) -> Option<u64> {
