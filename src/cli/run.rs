@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use sd_notify::NotifyState;
+
 use super::process::Stop;
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
 use crate::config::{AuditOutput, Config, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
-use crate::server::{self, Drained, Running};
+use crate::server::{self, Drained, Passed, PassedFault, Running};
 
 pub(super) fn run(configured: &Configured) -> Exit {
+    // Before anything is opened that could be taken for one.
+    let passed = match Passed::take() {
+        Ok(passed) => passed,
+        Err(fault) => return not_wanted(&fault),
+    };
     process::keep_memory_private();
     // How many there are is check's to tell.
     let _ = process::raise_descriptor_limit();
@@ -28,10 +35,13 @@ pub(super) fn run(configured: &Configured) -> Exit {
             return Exit::Io;
         }
     };
-    runtime.block_on(serve(loaded, secrets))
+    runtime.block_on(serve(loaded, secrets, passed))
 }
 
-async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
+async fn serve(loaded: Loaded, secrets: Secrets, passed: Passed) -> Exit {
+    if let Err(fault) = passed.expect_wanted(&loaded.config) {
+        return not_wanted(&fault);
+    }
     // Before anything is begun that a signal should not cut off.
     let mut stop = match Stop::expected() {
         Ok(stop) => stop,
@@ -46,12 +56,14 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
         Err(fault) => return failed(&fault),
     };
     drop(secrets);
-    let running = match server::start(Arc::clone(&gateway)).await {
+    let running = match server::start_on(Arc::clone(&gateway), passed).await {
         Ok(running) => running,
         Err(fault) => return failed(&fault),
     };
     announce(&running);
+    process::tell_supervisor(&NotifyState::Ready);
     stop.told().await;
+    process::tell_supervisor(&NotifyState::Stopping);
     tracing::info!(requests = gateway.recorder.in_progress(), "draining");
     // A second signal ends at once, and even then every record is written.
     match running.drain_until(stop.told()).await {
@@ -95,6 +107,12 @@ fn announce(running: &Running) {
     if let Some(address) = running.ops() {
         tracing::info!(%address, "serving operators");
     }
+}
+
+/// Sockets were passed that the configuration does not ask for.
+pub(super) fn not_wanted(fault: &PassedFault) -> Exit {
+    tell(&format!("cannot start: {fault}"));
+    Exit::Config
 }
 
 fn failed(fault: &StartFault) -> Exit {

@@ -8,6 +8,7 @@ mod delivery;
 mod doors;
 mod last_call;
 mod listen;
+mod passed;
 mod unread;
 mod worker;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -28,7 +30,8 @@ pub use apart::Apart;
 use certificates::Certificates;
 use doors::Doors;
 use listen::Listener;
-pub use listen::try_address;
+pub use listen::{try_address, try_passed};
+pub use passed::{Passed, PassedFault};
 use worker::Workers;
 
 /// A gateway that serves.
@@ -59,18 +62,38 @@ pub enum Drained {
 ///
 /// [`StartFault`], naming the listener.
 pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
+    start_on(gateway, Passed::default()).await
+}
+
+/// As [`start`], on the sockets that were passed; those that were not are opened.
+///
+/// # Errors
+///
+/// [`StartFault`], naming the listener.
+pub async fn start_on(gateway: Arc<Gateway>, mut passed: Passed) -> Result<Running, StartFault> {
     let data = &gateway.config.data;
     let tls = data.tls.as_ref().map(Certificates::load).transpose()?;
     let mut listeners = Vec::new();
     for address in &data.listen {
         let fault = |source| StartFault::Io { what: format!("listen on {}", listen::shown(address)), source };
         let tls = tls.as_ref().filter(|_| matches!(address, Listen::Tcp(_)));
-        listeners.push(Listener::open(address, tls.map(Certificates::server)).map_err(fault)?);
+        let tls = tls.map(Certificates::server);
+        let listener = match passed.socket_on(address) {
+            Some(socket) => Listener::adopt(socket, address, tls),
+            None => Listener::open(address, tls),
+        };
+        listeners.push(listener.map_err(fault)?);
     }
     let ops = match gateway.config.ops.listen {
         Some(address) => {
             let fault = |source| StartFault::Io { what: format!("listen on {address} (ops)"), source };
-            let listener = tokio::net::TcpListener::bind(address).await.map_err(fault)?;
+            let listener = match passed.tcp_on(address) {
+                Some(listener) => {
+                    listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener))
+                }
+                None => TcpListener::bind(address).await,
+            };
+            let listener = listener.map_err(fault)?;
             let bound = listener.local_addr().map_err(fault)?;
             tokio::spawn(ops::serve(listener, Arc::clone(&gateway)));
             Some(bound)
