@@ -1,16 +1,19 @@
 //! How is a listener opened, and who may come in?
 
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::doors::Doors;
+use super::porch::Porch;
 use super::worker::{Accepted, Senders, Stream};
 use crate::arrival::Peer;
 use crate::config::Listen;
@@ -74,7 +77,9 @@ impl Listener {
     /// Accepts for ever and hands each connection to the next worker.
     pub(super) async fn accept_all(self, gateway: Arc<Gateway>, doors: Arc<Doors>, workers: Senders) {
         let mut wanting = false;
+        let porch = Porch::new();
         loop {
+            doors.settled().await;
             let (stream, peer) = match self.accept().await {
                 Ok(accepted) => {
                     if std::mem::take(&mut wanting) {
@@ -90,6 +95,10 @@ impl Listener {
                         if !std::mem::replace(&mut wanting, true) {
                             tracing::warn!(os = error.raw_os_error(), "connections cannot be accepted");
                         }
+                        // An accept fails so, too, while nobody waits to be accepted.
+                        if self.is_waited_for() {
+                            doors.make_room();
+                        }
                         tokio::time::sleep(PAUSE).await;
                     }
                     continue;
@@ -100,7 +109,12 @@ impl Listener {
                     gateway.metrics.connection("accepted");
                     workers.hand_over(Accepted { stream, peer, tls: self.tls.clone(), entry });
                 }
-                Err(event) => gateway.metrics.connection(event),
+                Err(event) => {
+                    gateway.metrics.connection(event);
+                    if self.tls.is_none() {
+                        porch.refuse(stream);
+                    }
+                }
             }
         }
     }
@@ -119,6 +133,19 @@ impl Listener {
                 Ok((Stream::Unix(stream.into_std()?), Peer::Unix { uid }))
             }
         }
+    }
+}
+
+impl Listener {
+    /// Whether a connection waits to be accepted.
+    fn is_waited_for(&self) -> bool {
+        let listener = match &self.socket {
+            Socket::Tcp { listener, .. } => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
+        };
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::from_borrowed_fd(listener, PollFlags::IN)], Some(&at_once))
+            .is_ok_and(|count| count > 0)
     }
 }
 

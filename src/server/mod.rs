@@ -5,8 +5,11 @@ mod apart;
 mod certificates;
 mod connection;
 mod delivery;
-mod doors;
+pub mod descriptors;
+pub(crate) mod doors;
 mod listen;
+mod porch;
+pub(crate) mod seat;
 mod unread;
 mod worker;
 
@@ -77,7 +80,11 @@ pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
         None => None,
     };
     let (drain, drained) = watch::channel(false);
-    let doors = Arc::new(Doors::new(data.max_connections, data.max_connections_per_peer, &gateway.metrics));
+    let doors = Arc::new(Doors::new(
+        data.max_connections,
+        data.max_connections_per_peer,
+        Some(gateway.metrics.connections_open.clone()),
+    ));
     let workers = Workers::start(&gateway, data.workers, &drained)?;
     if let Some(tls) = tls {
         tokio::spawn(tls.follow_files());
