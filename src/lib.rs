@@ -43,3 +43,4 @@ pub mod stragglers;
 pub mod tls;
 pub mod track;
 pub mod upstream;
+pub mod wiped;

@@ -4,12 +4,14 @@
 //! sooner: a piece that still waits for a slow reader keeps all of its answer in memory.
 //!
 //! Large bodies lie in pages of their own, which the system takes back at once. Freed memory of that size stays with
-//! glibc's allocator: after 400 uploads of 20 MiB, a budget of 128 MiB had become 830 MiB of process, for ever.
+//! glibc's allocator: after 400 uploads of 20 MiB, a budget of 128 MiB had become 830 MiB of process, for ever. What
+//! the system takes back is gone from this process; smaller ones are cleared.
 
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::budget::Room;
+use crate::wiped::Wiped;
 
 /// Up to this size bytes lie on the heap, where page faults cost more than they save.
 const SMALL_BYTES: usize = 64 << 10;
@@ -24,7 +26,7 @@ enum Kept {
     Nothing,
     /// A body that came in one piece is never copied.
     Piece(Bytes),
-    Heap(Vec<u8>),
+    Heap(Wiped),
     Mapped {
         pages: MmapMut,
         len: usize,
@@ -79,7 +81,7 @@ impl Kept {
         match self {
             Self::Nothing => &[],
             Self::Piece(bytes) => bytes,
-            Self::Heap(bytes) => bytes,
+            Self::Heap(bytes) => bytes.as_ref(),
             Self::Mapped { pages, len } => pages.get(..*len).unwrap_or_default(),
         }
     }
@@ -87,8 +89,8 @@ impl Kept {
     fn with(self, piece: &[u8], most: usize) -> Self {
         let together = self.bytes().len() + piece.len();
         match self {
-            Self::Heap(mut bytes) if together <= SMALL_BYTES.max(bytes.capacity()) => {
-                bytes.extend_from_slice(piece);
+            Self::Heap(mut bytes) if together <= SMALL_BYTES => {
+                bytes.push(piece);
                 Self::Heap(bytes)
             }
             Self::Mapped { mut pages, len } if together <= pages.len() => {
@@ -99,19 +101,24 @@ impl Kept {
         }
     }
 
-    fn moved(&self, piece: &[u8], together: usize, most: usize) -> Self {
-        let before = self.bytes();
+    fn moved(self, piece: &[u8], together: usize, most: usize) -> Self {
         if together > SMALL_BYTES
             && let Some(mut pages) = map(most.max(together))
         {
+            let before = self.bytes();
             write(&mut pages, 0, before);
             write(&mut pages, before.len(), piece);
             return Self::Mapped { pages, len: together };
         }
-        // On a heap that must do for large ones, too, by a quarter and not by doubling.
-        let mut bytes = Vec::with_capacity(together + together / 4);
-        bytes.extend_from_slice(before);
-        bytes.extend_from_slice(piece);
+        let mut bytes = match self {
+            Self::Heap(bytes) => bytes,
+            other => {
+                let mut bytes = Wiped::with_room(together);
+                bytes.push(other.bytes());
+                bytes
+            }
+        };
+        bytes.push(piece);
         Self::Heap(bytes)
     }
 }

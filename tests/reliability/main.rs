@@ -17,3 +17,4 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../integration/harness/mod.rs"]
 mod harness;
+mod memory;
