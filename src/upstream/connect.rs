@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::exchange::Outgoing;
+use super::resolve::Resolver;
 use super::wire::{Look, Raw, Reach, Reached, Stream};
 use crate::config::{HttpVersion, UpstreamUrl};
 use crate::reject::Reject;
@@ -29,6 +30,7 @@ pub struct Connector {
     tls: Arc<ClientConfig>,
     http: HttpVersion,
     timeout: Duration,
+    resolver: Resolver,
     /// `None`: over TCP.
     reach: Option<Box<dyn Reach>>,
 }
@@ -52,7 +54,7 @@ impl Connector {
     /// Connects with `tls`, speaks `http`, and gives up after `timeout`.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, http: HttpVersion, timeout: Duration) -> Self {
-        Self { tls, http, timeout, reach: None }
+        Self { tls, http, timeout, resolver: Resolver::default(), reach: None }
     }
 
     /// As it is, but over `reach` instead of TCP.
@@ -107,10 +109,10 @@ impl Connector {
     /// Tries every address of the host, each for its share of the time: one that swallows packets must
     /// not use up what the next would need.
     async fn reach_tcp(&self, url: &UpstreamUrl) -> io::Result<TcpStream> {
-        let addresses: Vec<_> = tokio::net::lookup_host((&*url.host, url.port)).await?.collect();
+        let addresses = self.resolver.addresses(&url.host, url.port).await?;
         let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = io::Error::from(io::ErrorKind::HostUnreachable);
-        for address in addresses {
+        for &address in &*addresses {
             match tokio::time::timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,

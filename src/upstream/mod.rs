@@ -5,6 +5,7 @@ mod connect;
 mod exchange;
 mod needles;
 mod pool;
+mod resolve;
 mod wire;
 
 pub use answer::{Judged, allowed_headers, judge};
