@@ -1,7 +1,10 @@
 //! How does a connection to the upstream come about?
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -11,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
@@ -122,7 +126,12 @@ impl Connector {
         Err(last)
     }
 
-    async fn handshake(&self, stream: Stream, look: Look) -> Result<Connection, Reject> {
+    async fn handshake(&self, mut stream: Stream, look: Look) -> Result<Connection, Reject> {
+        // What answers before it was asked would pass for the answer to the first request. HTTP/2 has numbers
+        // for its requests, and there the server may speak first.
+        if self.http == HttpVersion::Http1 && !is_waiting(&mut stream).await {
+            return Err(Reject::UpstreamUnreachable);
+        }
         let io = TokioIo::new(stream);
         match self.http {
             HttpVersion::Http1 => {
@@ -208,4 +217,14 @@ impl Connection {
             Self::Http2(sender) => sender.try_send_request(request).await,
         }
     }
+}
+
+/// Whether nothing has come out of a stream that was just opened, and it has not ended.
+async fn is_waiting(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    poll_fn(|context| {
+        let mut byte = ReadBuf::new(&mut byte);
+        Poll::Ready(Pin::new(&mut *stream).poll_read(context, &mut byte).is_pending())
+    })
+    .await
 }
