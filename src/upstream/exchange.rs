@@ -83,11 +83,17 @@ impl Client {
     /// The refusals that mean a failure beyond the gateway.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Reject> {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0)).ok_or(Reject::Internal)?;
+        let mut used = None;
+        let answering = async {
+            let (connection, response) = self.send(&exchange, endpoint, &mut used).await?;
+            Ok((self.read(response, &exchange).await?, connection))
+        };
         let timed_out = Reject::UpstreamTimeout(exchange.fate);
-        let (mut connection, response) =
-            timeout_at(exchange.deadline, self.send(&exchange, endpoint)).await.map_err(|_| timed_out)??;
-        let answered =
-            timeout_at(exchange.deadline, self.read(response, &exchange)).await.map_err(|_| timed_out)??;
+        let ended = timeout_at(exchange.deadline, answering).await.unwrap_or(Err(timed_out));
+        if let (Err(_), Some(share)) = (&ended, &used) {
+            share.doubt();
+        }
+        let (answered, mut connection) = ended?;
         if let Connection::Http1 { sender, .. } = &mut connection {
             // hyper marks the connection idle when it has seen the end of the answer, and written the
             // whole request: an upstream that answered early may never read the rest of it.
@@ -115,6 +121,7 @@ impl Client {
         &self,
         exchange: &Exchange,
         endpoint: &Endpoint,
+        used: &mut Option<Connection>,
     ) -> Result<(Connection, Response<Incoming>), Reject> {
         let mut request = self.request(exchange, endpoint)?;
         let mut reused = 0;
@@ -126,6 +133,7 @@ impl Client {
                 Some(connection) => connection,
                 None => self.connect(exchange, endpoint).await?,
             };
+            *used = connection.share();
             match connection.send(request).await {
                 Ok(response) => return Ok((connection, response)),
                 Err(mut error) => match error.take_message() {
