@@ -1,6 +1,7 @@
 //! What becomes of one request and its answer on the wire?
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -8,7 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -197,7 +200,7 @@ impl Client {
         let (head, mut body) = response.into_parts();
         let limit = self.config.upstream.answer_limit_bytes;
         let promised = body.size_hint().exact().filter(|bytes| *bytes <= limit);
-        if body.size_hint().lower() > limit {
+        if body.size_hint().lower() > limit || is_ambiguous(&head.headers) {
             return Err(Reject::UpstreamInvalid(exchange.fate));
         }
         let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal)?;
@@ -245,7 +248,26 @@ fn failure(error: &hyper::Error, fate: Fate) -> Reject {
 }
 
 fn is_invalid(error: &hyper::Error) -> bool {
-    error.is_parse() || error.is_parse_too_large() || error.is_parse_status()
+    error.is_parse() || error.is_parse_too_large() || error.is_parse_status() || breaks_framing(error)
+}
+
+/// hyper tells of a chunk that is none as it does of a broken connection, but with a kind that only rustls
+/// uses, too.
+fn breaks_framing(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| {
+        let of_framing = matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+        of_framing && !cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    })
+}
+
+/// Whether two readers could disagree on where the answer ends: a length beside a transfer coding, or another
+/// coding than one `chunked` (RFC 9112, section 6.3). hyper goes on with what it makes of it.
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    !chunked || codings.next().is_some() || headers.contains_key(CONTENT_LENGTH)
 }
 
 /// The two slices of a sealed request, as a body.
