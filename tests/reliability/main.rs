@@ -17,3 +17,5 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../integration/harness/mod.rs"]
 mod harness;
+
+mod faults;

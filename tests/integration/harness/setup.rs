@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +24,7 @@ pub struct Setup {
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
+    names_server: Option<Ipv4Addr>,
     stdout: Option<PathBuf>,
     tls_ca: Option<String>,
 }
@@ -124,6 +126,7 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
+            names_server: None,
             stdout: None,
             tls_ca: None,
         };
@@ -191,6 +194,15 @@ impl Setup {
         self
     }
 
+    /// Has names looked up at port 53 of this address alone; needs root, for files mounted over those in `/etc`
+    /// that the process alone sees.
+    pub fn names_server(mut self, address: Ipv4Addr) -> Self {
+        self.names_server = Some(address);
+        self.file("resolv.conf", format!("nameserver {address}\n"))
+            .file("nsswitch.conf", "hosts: files dns\n")
+            .file("hosts", "127.0.0.1 localhost\n")
+    }
+
     /// The folder of the configuration.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -214,12 +226,20 @@ impl Setup {
         let path: PathBuf = self.folder().join("gateway.toml");
         write_private(&path, self.text.as_bytes());
         let binary = env!("CARGO_BIN_EXE_dcams-gateway");
-        let mut command = match self.most_descriptors {
-            None => Command::new(binary),
-            Some(most) => {
+        let mut command = match (self.most_descriptors, self.names_server) {
+            (None, None) => Command::new(binary),
+            (Some(most), _) => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]).arg(most.to_string()).arg(binary);
                 shell
+            }
+            (None, Some(_)) => {
+                let mut unshare = Command::new("unshare");
+                let mounts = "cd \"$0\" && for name in resolv.conf nsswitch.conf hosts; do \
+                              mount --bind \"$name\" \"/etc/$name\" || exit; done && exec \"$@\"";
+                unshare.args(["--mount", "--propagation", "private", "/bin/sh", "-c", mounts]);
+                unshare.arg(self.folder()).arg(binary);
+                unshare
             }
         };
         command.args(arguments).arg("--config").arg(&path);
