@@ -6,6 +6,7 @@
 
 mod certificates;
 mod http2;
+mod lookups;
 mod names;
 mod peer;
 mod script;

@@ -45,7 +45,9 @@ pub struct Peer {
 
 struct Inside {
     alpn: &'static [u8],
-    manner: Mutex<(Arc<ServerConfig>, Option<Arc<[Step]>>)>,
+    tls: Mutex<Arc<ServerConfig>>,
+    /// `None`: as DCAMS would.
+    steps: Mutex<Option<Arc<[Step]>>>,
     seen: Arc<Seen>,
     connections: Mutex<Vec<(Weak<TcpStream>, JoinHandle<()>)>>,
 }
@@ -69,7 +71,8 @@ impl Peer {
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let inside = Inside {
             alpn,
-            manner: Mutex::new((server(manner.shown, alpn), manner.steps.clone())),
+            tls: Mutex::new(server(manner.shown, alpn)),
+            steps: Mutex::new(manner.steps.clone()),
             seen: Arc::default(),
             connections: Mutex::default(),
         };
@@ -101,7 +104,8 @@ impl Peer {
     /// Meets new connections as DCAMS would.
     pub fn heal(&mut self) {
         self.inside.seen.healed.store(true, Ordering::Relaxed);
-        *self.inside.manner.lock().unwrap() = (server(Shown::Good, self.inside.alpn), None);
+        *self.inside.tls.lock().unwrap() = server(Shown::Good, self.inside.alpn);
+        *self.inside.steps.lock().unwrap() = None;
         if self.accepting.is_none() {
             self.filling.clear();
             self.open();
@@ -125,7 +129,8 @@ impl Peer {
 
 impl Inside {
     fn meet(&self, stream: TcpStream) {
-        let (tls, steps) = self.manner.lock().unwrap().clone();
+        let tls = Arc::clone(&self.tls.lock().unwrap());
+        let steps = self.steps.lock().unwrap().clone();
         let stream = Arc::new(stream);
         // Not a second handle: the end of the script must be the end of the connection.
         let kept = Arc::downgrade(&stream);

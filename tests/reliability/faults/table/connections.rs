@@ -26,7 +26,7 @@ pub fn names() -> Vec<Row> {
         said("the server of names refuses (`REFUSED`)", Answer::Code(5)),
         said("the server of names answers with no address", Answer::Nothing),
         said("the server of names is silent", Answer::Silence).hurried(),
-        said("the answer comes too late", Answer::Late(Duration::from_millis(2500))).hurried(),
+        said("the answer comes too late", Answer::Late(Duration::from_millis(4500))).hurried(),
         row(
             "the answer comes late, but in time",
             Place::Names(Answer::Late(Duration::from_millis(200))),

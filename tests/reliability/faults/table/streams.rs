@@ -67,7 +67,7 @@ pub fn streams() -> Vec<Row> {
         ),
         peer("closed when the request is read", &Frame::SETTINGS, &[Step::ReadStream], TRUNCATED),
         peer("reset when the request is read", &Frame::SETTINGS, &[Step::ReadStream, Step::Reset], TRUNCATED),
-        said("the head and nothing more", &[ok_head.clone()], TIMEOUT),
+        said("the head and nothing more", std::slice::from_ref(&ok_head), TIMEOUT),
         said("a head that is never whole", &[head(0)], TIMEOUT),
         endless(
             "an endless head (`CONTINUATION`)",
@@ -90,7 +90,7 @@ pub fn streams() -> Vec<Row> {
         endless("endless `SETTINGS`", &[], &Frame::SETTINGS, "upstream_timeout | upstream_truncated"),
         endless(
             "endless empty `DATA`",
-            &[ok_head.clone()],
+            std::slice::from_ref(&ok_head),
             &body(0, b""),
             "upstream_timeout | upstream_truncated",
         ),
@@ -103,7 +103,7 @@ pub fn streams() -> Vec<Row> {
         ),
         endless(
             "an endless body",
-            &[ok_head.clone()],
+            std::slice::from_ref(&ok_head),
             &body(0, &[b'{'; 1024]),
             "upstream_invalid | upstream_truncated",
         ),
