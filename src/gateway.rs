@@ -20,7 +20,7 @@ use crate::stages::{
     Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, RecordLayer, Route, Validate,
 };
 use crate::tls::{self, TlsFault};
-use crate::upstream::{Client, Connector, Reach};
+use crate::upstream::{Client, Connector, Lanes, Reach};
 
 /// The shared parts of the gateway.
 pub struct Gateway {
@@ -37,6 +37,7 @@ pub struct Gateway {
     pub(crate) stages: Stages,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) lanes: Arc<Lanes>,
     upstream_tls: Arc<ClientConfig>,
     answers: Shares,
 }
@@ -115,6 +116,7 @@ impl Gateway {
         let recorder =
             Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
         let credentials = Arc::new(Credentials::new(&config, secrets, Arc::clone(&writer))?);
+        let lanes = Arc::new(Lanes::new(&config, Arc::clone(&writer), Arc::clone(&metrics), None));
         let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
         let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
         let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
@@ -145,6 +147,7 @@ impl Gateway {
             stages,
             requests,
             credentials,
+            lanes,
             upstream_tls,
             answers,
         })

@@ -18,6 +18,7 @@ pub use exposition::Format;
 
 use crate::audit::AuditRecord;
 use crate::config::Config;
+use crate::ids::CallerId;
 use crate::reject::Reject;
 use crate::track::Step;
 
@@ -31,7 +32,12 @@ pub struct Metrics {
     caller_names: bool,
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram>,
-    upstream: Family<UpstreamLabels, Histogram>,
+    upstream: Family<EndpointLabels, Histogram>,
+    attempts: Family<AttemptLabels, Counter>,
+    /// Retries that the budget had no room for.
+    pub retries_refused: Family<EndpointLabels, Counter>,
+    /// Whether breakers are closed, half open or open.
+    pub breaker_state: Family<BreakerLabels, Gauge>,
     limited: Family<LimitLabels, Counter>,
     swallowed: Counter,
     /// Bytes of bodies and answers in memory.
@@ -101,10 +107,32 @@ struct DurationLabels {
     outcome: &'static str,
 }
 
-/// Labels of `upstream_duration`.
+/// Labels of `upstream_duration` and `upstream_retries_refused`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct UpstreamLabels {
+pub struct EndpointLabels {
+    /// The name in the configuration.
+    pub endpoint: String,
+}
+
+/// Labels of `upstream_attempts`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
     endpoint: String,
+    /// What ended it; empty where it was answered.
+    code: &'static str,
+}
+
+/// Labels of `breaker_state`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct BreakerLabels {
+    /// The name in the configuration.
+    pub endpoint: String,
+    /// `endpoint`: of all callers; `caller`: of the one that is named.
+    pub scope: &'static str,
+    /// Empty where it is everybody's.
+    pub caller: String,
+    /// `read` or `write`; empty where it is everybody's.
+    pub effect: &'static str,
 }
 
 /// Labels of `limited`.
@@ -153,6 +181,9 @@ impl Metrics {
             requests: Family::default(),
             durations,
             upstream,
+            attempts: Family::default(),
+            retries_refused: Family::default(),
+            breaker_state: Family::default(),
             limited: Family::default(),
             swallowed: Counter::default(),
             memory: Family::default(),
@@ -177,6 +208,21 @@ impl Metrics {
             "Time spent in forward",
             Unit::Seconds,
             metrics.upstream.clone(),
+        );
+        registry.register(
+            "upstream_attempts",
+            "Attempts to send a request, by what ended them; no code: an answer",
+            metrics.attempts.clone(),
+        );
+        registry.register(
+            "upstream_retries_refused",
+            "Retries that the budget had no room for",
+            metrics.retries_refused.clone(),
+        );
+        registry.register(
+            "breaker_state",
+            "0 closed, 1 half open, 2 open; those of callers from the first change on",
+            metrics.breaker_state.clone(),
         );
         registry.register(
             "limiter_refusals",
@@ -228,7 +274,7 @@ impl Metrics {
     pub fn request_ended(&self, config: &Config, record: &AuditRecord) {
         let service = record.service.and_then(|id| config.services.get(usize::from(id.0)));
         let service = service.map_or("", |service| &service.name).to_owned();
-        let caller = self.caller_label(config, record);
+        let caller = record.caller.map_or_else(|| "none".to_owned(), |id| self.caller_label(config, id));
         let outcome = record.outcome.name();
         let code = record.reject.as_ref().map_or("", Reject::code);
         let labels = DurationLabels { service: service.clone(), caller: caller.clone(), outcome };
@@ -242,12 +288,20 @@ impl Metrics {
         if let Some(reason) = reason {
             self.limited.get_or_create(&LimitLabels { reason }).inc();
         }
+        if let Some(endpoint) = record.endpoint.and_then(|id| config.endpoints.get(usize::from(id.0))) {
+            self.exchange_ended(&endpoint.name, record);
+        }
+    }
+
+    fn exchange_ended(&self, endpoint: &str, record: &AuditRecord) {
+        for attempt in record.tried.iter().flatten() {
+            let code = attempt.reject.as_ref().map_or("", Reject::code);
+            self.attempts.get_or_create(&AttemptLabels { endpoint: endpoint.to_owned(), code }).inc();
+        }
         // Of an exchange that was dropped half-way no duration is known.
         let spent = record.step_us.get(Step::Forward as usize).copied().filter(|spent| *spent > 0);
-        if let Some(spent) = spent.filter(|_| record.upstream.attempts > 0)
-            && let Some(endpoint) = record.endpoint.and_then(|id| config.endpoints.get(usize::from(id.0)))
-        {
-            let labels = UpstreamLabels { endpoint: endpoint.name.to_string() };
+        if let Some(spent) = spent.filter(|_| record.upstream.attempts > 0) {
+            let labels = EndpointLabels { endpoint: endpoint.to_owned() };
             self.upstream.get_or_create(&labels).observe(seconds(u64::from(spent)));
         }
     }
@@ -280,8 +334,9 @@ impl Metrics {
         }
     }
 
-    fn caller_label(&self, config: &Config, record: &AuditRecord) -> String {
-        let Some(caller) = record.caller else { return "none".to_owned() };
+    /// What metrics call a caller.
+    #[must_use]
+    pub fn caller_label(&self, config: &Config, caller: CallerId) -> String {
         if !self.caller_names {
             return format!("caller-{}", caller.0);
         }

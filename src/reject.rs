@@ -78,6 +78,11 @@ pub enum Reject {
         /// When they are tried again.
         retry_after_s: u32,
     },
+    /// A breaker is open: the upstream failed so often of late that it is not tried.
+    UpstreamSuspended {
+        /// When it is tried again.
+        retry_after_s: u32,
+    },
     /// The upstream did not answer within the deadline.
     UpstreamTimeout(Fate),
 }
@@ -157,7 +162,9 @@ impl Reject {
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = match self {
             Self::RateLimited(exceeded) => exceeded.retry_after_s.max(1),
-            Self::CredentialsUnavailable { retry_after_s } => (*retry_after_s).max(1),
+            Self::CredentialsUnavailable { retry_after_s } | Self::UpstreamSuspended { retry_after_s } => {
+                (*retry_after_s).max(1)
+            }
             Self::Overloaded => 1,
             Self::Draining | Self::AuditUnavailable => 5,
             _ => return None,
@@ -182,7 +189,7 @@ impl Reject {
     #[must_use]
     pub fn proxy_status(&self) -> Option<&'static str> {
         Some(match self {
-            Self::UpstreamUnreachable => "destination_unavailable",
+            Self::UpstreamUnreachable | Self::UpstreamSuspended { .. } => "destination_unavailable",
             Self::UpstreamTls => "tls_protocol_error",
             Self::UpstreamInvalid(_) => "http_protocol_error",
             Self::UpstreamTruncated(_) => "http_response_incomplete",
@@ -290,6 +297,11 @@ impl Reject {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The gateway has no credentials that DCAMS accepts",
             ),
+            Self::UpstreamSuspended { .. } => (
+                "upstream_suspended",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "DCAMS failed too often of late and is not tried for a while; nothing was sent",
+            ),
             Self::UpstreamTimeout(_) => {
                 ("upstream_timeout", StatusCode::GATEWAY_TIMEOUT, "DCAMS did not answer in time")
             }
@@ -307,7 +319,7 @@ impl std::error::Error for Reject {}
 
 /// One refusal of every kind, in the order of the enum: for documentation and exhaustive tests.
 #[must_use]
-pub fn every() -> [Reject; 27] {
+pub fn every() -> [Reject; 28] {
     let exceeded = Exceeded { limit: Limit::Caller, quota: 1, window_s: 1, retry_after_s: 1 };
     [
         Reject::BadRequest,
@@ -336,6 +348,7 @@ pub fn every() -> [Reject; 27] {
         Reject::Draining,
         Reject::AuditUnavailable,
         Reject::CredentialsUnavailable { retry_after_s: 1 },
+        Reject::UpstreamSuspended { retry_after_s: 1 },
         Reject::UpstreamTimeout(Fate::Harmless),
     ]
 }
@@ -375,7 +388,8 @@ mod tests {
             Reject::Draining => 23,
             Reject::AuditUnavailable => 24,
             Reject::CredentialsUnavailable { .. } => 25,
-            Reject::UpstreamTimeout(_) => 26,
+            Reject::UpstreamSuspended { .. } => 26,
+            Reject::UpstreamTimeout(_) => 27,
         }
     }
 

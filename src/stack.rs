@@ -26,7 +26,8 @@ pub fn stack<B>(
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
-    let forward = Forward::new(Arc::clone(&gateway.config), Arc::clone(&gateway.credentials), client);
+    let (config, credentials) = (Arc::clone(&gateway.config), Arc::clone(&gateway.credentials));
+    let forward = Forward::new(config, credentials, Arc::clone(&gateway.lanes), client);
     stack_on(gateway, forward)
 }
 

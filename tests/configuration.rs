@@ -517,6 +517,14 @@ fn defaults_are_those_of_the_design() {
     );
     assert_eq!(data.idle_timeout.as_secs(), 75);
     assert!(data.workers >= 1 && config.ops.caller_names);
+    let seconds = |seconds| std::time::Duration::from_secs(seconds);
+    let retry = &config.upstream.retry;
+    assert_eq!((retry.attempts, retry.attempt_timeout, retry.budget_percent), (3, None, 20));
+    assert_eq!((retry.budget_min_per_s, retry.budget_window), (1, seconds(10)));
+    let breaker = &config.upstream.breaker;
+    assert_eq!((breaker.failures, breaker.share_percent, breaker.probes), (10, 50, 3));
+    assert_eq!((breaker.window, breaker.slow), (seconds(10), seconds(15)));
+    assert_eq!((breaker.open_for, breaker.open_max), (seconds(5), seconds(60)));
     let caller = config.callers.first().expect("a caller");
     assert_eq!((caller.max_requests, caller.max_body_bytes), (64, 64 << 20));
     assert!(config.services.iter().all(|service| service.body_limit_bytes == 20 << 20));
@@ -603,15 +611,20 @@ fn the_reference_configuration_documents_every_key_with_its_range_and_default() 
         "audit",
         "log",
         "upstream",
+        "upstream.retry",
+        "upstream.breaker",
         "endpoints.storage",
         "credentials.production",
         "services.createOrUpdateCustomer",
         "callers",
     ] {
         let properties = schema_of(&schema, section)["properties"].as_object().expect("properties");
+        let tables = ["tls", "retry", "breaker"];
         for (name, property) in properties {
             // Tables have sections of their own.
-            if section.is_empty() && !["instance", "schemas_dir"].contains(&name.as_str()) || name == "tls" {
+            if section.is_empty() && !["instance", "schemas_dir"].contains(&name.as_str())
+                || tables.contains(&name.as_str())
+            {
                 continue;
             }
             let all = sections.get(section).map(Vec::as_slice).unwrap_or_default();

@@ -51,7 +51,13 @@ pub fn outcome(names: &Names, record: &AuditRecord, buffer: &mut Vec<u8>) {
         });
     }
     if record.upstream.attempts > 0 {
-        line.object("upstream", |line| upstream(&record.upstream, line));
+        line.object("upstream", |line| {
+            upstream(&record.upstream, line);
+            // Of a single attempt the rest of the line tells.
+            if record.upstream.attempts > 1 {
+                tried(record, line);
+            }
+        });
     }
     line.object("bytes", |bytes| {
         bytes.number("received", record.received_bytes);
@@ -188,6 +194,27 @@ fn one_document(member: &str, document: &DocumentFacts, item: &mut Object<'_>) {
     if let Some(media) = document.media.map(MediaType::name) {
         item.word("media", media);
     }
+}
+
+fn tried(record: &AuditRecord, line: &mut Object<'_>) {
+    let used = record.credential.map(|used| used.version);
+    line.list("tried", |list| {
+        for attempt in record.tried.iter().flatten() {
+            list.item(|item| {
+                if let Some(reject) = &attempt.reject {
+                    item.word("code", reject.code());
+                }
+                if let Some(status) = attempt.status {
+                    item.number("status", u64::from(status));
+                }
+                // Only where it is not the version that the line names.
+                if used != Some(attempt.version) {
+                    item.number("version", u64::from(attempt.version));
+                }
+                item.number("us", u64::from(attempt.us));
+            });
+        }
+    });
 }
 
 fn upstream(facts: &UpstreamFacts, line: &mut Object<'_>) {

@@ -77,6 +77,24 @@ pub fn credentials(name: &str, version: u32, state: CredentialState) -> Vec<u8> 
     object("credentials", &Members { credential: name, version, state })
 }
 
+/// A breaker opened or closed: that of an endpoint, or one of a caller's own, for its reads or its writes.
+#[must_use]
+pub fn breaker(endpoint: &str, own: Option<(&str, &'static str)>, state: &'static str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Members<'a> {
+        endpoint: &'a str,
+        scope: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        effect: Option<&'static str>,
+        state: &'static str,
+    }
+    let scope = if own.is_some() { "caller" } else { "endpoint" };
+    let (caller, effect) = own.unzip();
+    object("breaker", &Members { endpoint, scope, caller, effect, state })
+}
+
 pub(super) fn start(origin: &Origin) -> Vec<u8> {
     #[derive(Serialize)]
     struct Service<'a> {

@@ -30,7 +30,7 @@ mod writer;
 pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub use encode::{intent, outcome};
 pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
-pub use event::{CredentialState, Origin, credentials};
+pub use event::{CredentialState, Origin, breaker, credentials};
 pub use export::{Exporter, Format};
 pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;
@@ -40,8 +40,8 @@ pub use journal::{AuditSecrets, JournalSettings, Medium, Retention};
 pub use names::Names;
 pub(crate) use object::hex;
 pub use record::{
-    AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind, ResultKind,
-    ReturnedStatus, Textless, UpstreamFacts,
+    Attempt, AuditRecord, CallerRequestId, CredentialUse, ErrorClass, IdentifiedBy, Outcome, PeerKind,
+    ResultKind, ReturnedStatus, Textless, UpstreamFacts,
 };
 pub use recorder::Recorder;
 pub use regular::regular;

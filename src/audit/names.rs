@@ -1,7 +1,7 @@
 //! Which parts of a line are the same in all lines of one configuration?
 
 use super::object::{hex, push_text};
-use crate::config::{Config, Effect, Service};
+use crate::config::{Config, Service};
 use crate::schema::Schema;
 
 /// Members and texts that come from the configuration and the schemas, written as JSON once.
@@ -62,10 +62,7 @@ impl ServiceNames {
     fn of(service: &Service) -> Self {
         let schema: &Schema = &service.schema;
         let digest = hex(schema.digest().get(..8).unwrap_or_default());
-        let effect = match service.effect {
-            Effect::Read => "read",
-            Effect::Write => "write",
-        };
+        let effect = service.effect.name();
         let place = |(pointer, keyword): (&str, &str)| members(&[("pointer", pointer), ("keyword", keyword)]);
         Self {
             service: members(&[("service", &service.name), ("effect", effect), ("schema", &digest)]),

@@ -30,6 +30,7 @@ textless!(
     ResultKind,
     ErrorClass,
     UpstreamFacts,
+    Attempt,
     CredentialUse,
     CallerRequestId
 );
@@ -95,6 +96,8 @@ textless_record! {
         pub credential: Option<CredentialUse>,
         /// What the upstream said.
         pub upstream: UpstreamFacts,
+        /// The first attempts; `upstream.attempts` tells how many there were.
+        pub tried: [Option<Attempt>; Attempt::SHOWN],
         /// Body bytes received from the caller.
         pub received_bytes: u64,
         /// Body bytes handed to the upstream connection.
@@ -220,6 +223,24 @@ pub struct UpstreamFacts {
     pub credential_reflected: bool,
 }
 
+/// One attempt to send a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// What ended it; `None` where it was answered, or given up because the caller left.
+    pub reject: Option<Reject>,
+    /// The status of its answer.
+    pub status: Option<u16>,
+    /// Microseconds from its begin to its end.
+    pub us: u32,
+    /// Version of the credentials it was sent with.
+    pub version: u32,
+}
+
+impl Attempt {
+    /// So many attempts are told one by one.
+    pub const SHOWN: usize = 8;
+}
+
 /// The documented values of a customer's `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnedStatus {
@@ -265,6 +286,7 @@ impl AuditRecord {
             reference_fingerprint: None,
             credential: None,
             upstream: UpstreamFacts::default(),
+            tried: [None; Attempt::SHOWN],
             received_bytes: 0,
             sent_bytes: 0,
             answer_bytes: 0,

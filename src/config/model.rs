@@ -184,8 +184,88 @@ pub struct Upstream {
     pub max_idle_per_caller: usize,
     /// Largest answer, bytes.
     pub answer_limit_bytes: u64,
+    /// What is sent again, and how often.
+    pub retry: Retry,
+    /// When nothing is sent.
+    pub breaker: Breaker,
     /// The loud opt-in `plain_http_to_loopback = true`: an `http://` URL is accepted for loopback hosts.
     pub plain_http_to_loopback: bool,
+}
+
+/// `[upstream.retry]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts of one request at most, at least 1.
+    pub attempts: u32,
+    /// After this a read is tried again rather than waited for; `None`: half of the endpoint's deadline.
+    pub attempt_timeout: Option<Duration>,
+    /// The longest pause before the second attempt; it doubles with each further one.
+    pub backoff_base: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
+    /// So many retries per hundred requests of a caller.
+    pub budget_percent: u8,
+    /// So many more a second.
+    pub budget_min_per_s: u32,
+    /// How long a request counts; 1 to 60 seconds.
+    pub budget_window: Duration,
+}
+
+impl Retry {
+    /// Nothing is sent a second time.
+    #[must_use]
+    pub fn once() -> Self {
+        Self {
+            attempts: 1,
+            attempt_timeout: None,
+            backoff_base: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(1),
+            budget_percent: 20,
+            budget_min_per_s: 1,
+            budget_window: Duration::from_secs(10),
+        }
+    }
+
+    /// Retries per request.
+    #[must_use]
+    pub fn budget_share(&self) -> f32 {
+        f32::from(self.budget_percent) / 100.0
+    }
+}
+
+/// `[upstream.breaker]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// Failures within the window that open it; 0: it never opens.
+    pub failures: u32,
+    /// Which part of all attempts they must be, percent.
+    pub share_percent: u8,
+    /// How long an attempt counts.
+    pub window: Duration,
+    /// An answer that takes longer counts as a failure.
+    pub slow: Duration,
+    /// How long it stays open for the first time, at most.
+    pub open_for: Duration,
+    /// How long it stays open when probes keep failing, at most.
+    pub open_max: Duration,
+    /// Attempts at once that probe it, and how many of them must be fine to close it; at least 1.
+    pub probes: usize,
+}
+
+impl Breaker {
+    /// One that never opens.
+    #[must_use]
+    pub fn never() -> Self {
+        Self {
+            failures: 0,
+            share_percent: 50,
+            window: Duration::from_secs(10),
+            slow: Duration::from_secs(15),
+            open_for: Duration::from_secs(5),
+            open_max: Duration::from_secs(60),
+            probes: 3,
+        }
+    }
 }
 
 /// `upstream.http`.
@@ -306,6 +386,17 @@ pub enum Effect {
     Read,
     /// May change something upstream: sent at most once.
     Write,
+}
+
+impl Effect {
+    /// The name in the configuration, in records and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// `[[callers]]`.

@@ -129,7 +129,9 @@ impl FileText {
 fn header(line: &str) -> Option<(String, Range<usize>)> {
     let name = line.trim_start_matches('[');
     let mut shown = line.len().saturating_sub(name.len());
-    for (part, known) in name.trim_end_matches(']').split('.').zip([&TABLES[..], &["tls"], &[]]) {
+    for (part, known) in
+        name.trim_end_matches(']').split('.').zip([&TABLES[..], &["tls", "retry", "breaker"], &[]])
+    {
         if !known.contains(&part) {
             let start = line.get(..shown).unwrap_or_default();
             return Some((

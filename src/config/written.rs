@@ -169,6 +169,50 @@ tables! {
         may answer_limit: Size = "64MiB" => "1KiB" to "1GiB";
         /// Accept `http://` URLs of loopback hosts, for tests: credentials then travel in clear.
         may plain_http_to_loopback: Flag = false;
+        /// What is sent again, and how often.
+        may retry: Retry = {};
+        /// When nothing is sent for a while, because DCAMS failed too often.
+        may breaker: Breaker = {};
+    }
+
+    /// What is sent again, and how often: reads that DCAMS could not be reached for, or that were not answered in time;
+    /// writes only where no connection came about.
+    Retry {
+        /// Attempts of one request at most, the first included; 1: nothing is tried again.
+        may attempts: Count = 3 => "1" to "10";
+        /// A read without an answer is tried again after this, if another attempt is allowed.
+        /// Absent: half of the endpoint's `deadline`.
+        may attempt_timeout: Time => "10ms" to "10m";
+        /// The longest pause before the second attempt; it doubles with each further one. Every shorter pause is as
+        /// likely.
+        may backoff_base: Time = "50ms" => "1ms" to "60s";
+        /// The longest pause.
+        may backoff_max: Time = "1s" => "1ms" to "60s";
+        /// Retries of one caller, of its requests to one endpoint within `budget_window`.
+        may budget: Share = "20%" => "0%" to "100%";
+        /// Retries a second that each caller has beyond that.
+        may budget_min_per_second: Count = 1 => "0" to "1000";
+        /// How long a request counts towards the budget.
+        may budget_window: Time = "10s" => "1s" to "60s";
+    }
+
+    /// When nothing is sent for a while, because DCAMS failed too often. Each endpoint has a breaker for all callers,
+    /// which opens where no connection comes about; each caller has its own, for reads and for writes.
+    Breaker {
+        /// Failures within `window` that open it; 0: it never opens.
+        may failures: Count = 10 => "0" to "100000";
+        /// Which part of all attempts within `window` they must be.
+        may share: Share = "50%" => "1%" to "100%";
+        /// How long an attempt counts.
+        may window: Time = "10s" => "1s" to "10m";
+        /// An answer that takes longer counts as a failure.
+        may slow: Time = "15s" => "10ms" to "10m";
+        /// How long it stays open for the first time, at most; at least half of it.
+        may open_for: Time = "5s" => "100ms" to "10m";
+        /// How long it stays open at most when it is opened again and again, each time for twice as long.
+        may open_max: Time = "1m" => "100ms" to "1h";
+        /// Attempts at once that probe it afterwards, and how many of them must be fine to close it.
+        may probes: Count = 3 => "1" to "100";
     }
 
     /// A path that callers post to, and the URL that it is forwarded to.

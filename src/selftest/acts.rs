@@ -227,7 +227,7 @@ impl Stage<'_> {
         Ok(Played { name: act, caught: gateway.end()?, reached: 0, received: Vec::new() })
     }
 
-    /// One place for all requests, and then the end.
+    /// One place for all requests, an upstream that may fail once, and then the end.
     pub(super) fn scarcity(&self) -> Result<Played, Problem> {
         let act = "scarcity";
         let upstream = Upstream::start(self.secrets)?;
@@ -236,6 +236,12 @@ impl Stage<'_> {
         if let Some(lead) = self.routes.first() {
             let request = lead.request(gateway.host());
             self.crowded(&gateway, &request)?;
+            double.inject(Fault::Html { status: 503 });
+            wait_for("a refusal after failures", || {
+                gateway.send(&request);
+                gateway.has_answered("upstream_suspended").then_some(())
+            })?;
+            double.inject(Fault::None);
             self.stopping(&gateway, &request)?;
         }
         let reached = double.counts().requests;

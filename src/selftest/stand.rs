@@ -15,7 +15,7 @@ use crate::config::{Config, Source};
 use crate::stages::key_hash;
 
 /// What is replaced in the operator's configuration, for the report.
-const REPLACED: [(&str, &str); 13] = [
+const REPLACED: [(&str, &str); 14] = [
     ("environment", "empty: secrets come from files"),
     ("data.listen, ops.listen", "loopback addresses with free ports"),
     ("data.tls", "absent: callers are served in plain on loopback"),
@@ -26,6 +26,7 @@ const REPLACED: [(&str, &str); 13] = [
     ),
     ("log.filter", "trace"),
     ("upstream.roots, connect_timeout, answer_limit", "the double's authority, 500ms, at most 1MiB"),
+    ("upstream.breaker.failures, share", "0 and 1%, so that each fault is met; 1 for the test of scarcity"),
     ("upstream.http, plain_http_to_loopback", "1.1 and true, for hostile answers alone"),
     ("endpoints.*.url, deadline", "the double of DCAMS, 1s"),
     ("credentials.*", "a user and a password of this run; no limit of the account"),
@@ -142,6 +143,11 @@ impl Stand<'_> {
                 set(upstream, "roots", file("authority.pem"));
             }
             set(upstream, "connect_timeout", "500ms");
+            // Each fault is met by each request: none is kept away by the faults before it.
+            edit(upstream, "breaker", |breaker| {
+                set(breaker, "failures", i64::from(self.scarce));
+                set(breaker, "share", "1%");
+            });
             set(upstream, "answer_limit", size(self.config.upstream.answer_limit_bytes.min(1 << 20)));
         });
         for endpoint in tables(&mut root, "endpoints") {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
 use super::pool::Pool;
+use super::retry::Left;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
@@ -55,8 +56,17 @@ pub struct Exchange {
     pub fate: Fate,
     /// Counts body bytes handed to a connection.
     pub sent: Arc<AtomicU64>,
-    /// Counts how often it was sent again because an idle connection turned out to be closed.
-    pub resent: Arc<AtomicU8>,
+    /// Whether idle connections are left alone: one of them was closed a moment ago.
+    pub fresh: bool,
+}
+
+/// Why there is no answer, and how much of the request had left by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What the caller would be told.
+    pub reject: Reject,
+    /// Whether it can have been received.
+    pub left: Left,
 }
 
 /// An answer as it came, whole.
@@ -84,14 +94,15 @@ impl Client {
     /// # Errors
     ///
     /// The refusals that mean a failure beyond the gateway.
-    pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Reject> {
-        let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0)).ok_or(Reject::Internal)?;
+    pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Unanswered> {
+        let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0));
+        let endpoint = endpoint.ok_or(Reject::Internal).map_err(unsent)?;
         let mut used = None;
         let answering = async {
             let (connection, response) = self.send(&exchange, endpoint, &mut used).await?;
-            Ok((self.read(response, &exchange).await?, connection))
+            Ok((self.read(response, &exchange).await.map_err(begun)?, connection))
         };
-        let timed_out = Reject::UpstreamTimeout(exchange.fate);
+        let timed_out = begun(Reject::UpstreamTimeout(exchange.fate));
         let ended = timeout_at(exchange.deadline, answering).await.unwrap_or(Err(timed_out));
         if let (Err(_), Some(share)) = (&ended, &used) {
             share.doubt();
@@ -125,35 +136,31 @@ impl Client {
         exchange: &Exchange,
         endpoint: &Endpoint,
         used: &mut Option<Connection>,
-    ) -> Result<(Connection, Response<Incoming>), Reject> {
-        let mut request = self.request(exchange, endpoint)?;
-        let mut reused = 0;
+    ) -> Result<(Connection, Response<Incoming>), Unanswered> {
+        let mut request = self.request(exchange, endpoint).map_err(unsent)?;
+        let mut reused = if exchange.fresh { MAX_REUSED } else { 0 };
         loop {
             let idle =
                 if reused < MAX_REUSED { self.pool.take(exchange.caller, exchange.endpoint) } else { None };
             let was_idle = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connect(exchange, endpoint).await?,
+                None => self.connect(exchange, endpoint).await.map_err(unsent)?,
             };
             *used = connection.share();
             match connection.send(request).await {
                 Ok(response) => return Ok((connection, response)),
+                // hyper gives a request back only where it had not begun with it: not a byte was written.
                 Err(mut error) => match error.take_message() {
-                    // Not a byte of it was written.
                     Some(untouched) if was_idle => {
                         reused += 1;
                         request = untouched;
                     }
-                    Some(_) => return Err(Reject::UpstreamUnreachable),
-                    // The upstream closed the idle connection at this very moment. What only reads may
-                    // be sent again.
-                    None if was_idle && exchange.fate == Fate::Harmless && !is_invalid(error.error()) => {
-                        reused = MAX_REUSED;
-                        exchange.resent.fetch_add(1, Ordering::Relaxed);
-                        request = self.request(exchange, endpoint)?;
+                    Some(_) => return Err(unsent(Reject::UpstreamUnreachable)),
+                    None => {
+                        let left = if was_idle { Left::Stale } else { Left::Something };
+                        return Err(Unanswered { reject: failure(error.error(), exchange.fate), left });
                     }
-                    None => return Err(failure(error.error(), exchange.fate)),
                 },
             }
         }
@@ -240,6 +247,16 @@ impl Client {
             Fate::Unknown => Reject::UpstreamTimeout(fate),
         })
     }
+}
+
+/// Nothing of the request has left.
+fn unsent(reject: Reject) -> Unanswered {
+    Unanswered { reject, left: Left::Nothing }
+}
+
+/// Something of the request may have left.
+fn begun(reject: Reject) -> Unanswered {
+    Unanswered { reject, left: Left::Something }
 }
 
 /// What hyper's error means. Its text is never used: it may quote the answer.

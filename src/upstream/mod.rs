@@ -1,15 +1,23 @@
 //! How is DCAMS spoken to, and which of its answers is believed?
 
 mod answer;
+mod breaker;
 mod connect;
 mod exchange;
+mod jitter;
+mod lanes;
 mod needles;
 mod pool;
 mod resolve;
+mod retry;
+mod tally;
+mod told;
 mod wire;
 
 pub use answer::{Judged, allowed_headers, judge};
 pub use connect::{Connector, probe};
-pub use exchange::{Answered, Client, Exchange, Outgoing};
+pub use exchange::{Answered, Client, Exchange, Outgoing, Unanswered};
+pub use lanes::{Lanes, Pass};
 pub use needles::Needles;
+pub use retry::{Again, Ended, Left, pause};
 pub use wire::{Look, Reach, Reached, Wire};

@@ -53,13 +53,20 @@ const BY_FAULTS: [&str; 6] = [
     "upstream_credentials_rejected",
     "credentials_unavailable",
 ];
+const BY_FAILURES: [&str; 1] = ["upstream_suspended"];
 const BY_SCARCITY: [&str; 3] = ["overloaded", "draining", "audit_unavailable"];
 /// A panic, which no request is known to cause; `cli::process` and the stack's tests cause one within the process.
 const ELSEWHERE: [&str; 1] = ["internal"];
 
 #[test]
 fn every_refusal_is_met() {
-    let met = BY_REQUESTS.iter().chain(&BY_FAULTS).chain(&BY_SCARCITY).chain(&ELSEWHERE).copied();
+    let met = BY_REQUESTS
+        .iter()
+        .chain(&BY_FAULTS)
+        .chain(&BY_FAILURES)
+        .chain(&BY_SCARCITY)
+        .chain(&ELSEWHERE)
+        .copied();
     let every: BTreeSet<&str> = reject::every().iter().map(reject::Reject::code).collect();
     assert_eq!(met.collect::<BTreeSet<_>>(), every);
 }
@@ -166,6 +173,24 @@ fn meet_every_fault(style: FailureStyle, http: &str) {
         upstream.double().received().into_iter().flat_map(|request| request.body).collect();
     assert_all_found(&[canaries::secrets(&[])[..2].to_vec(), canaries::personal()].concat(), &received);
     assert_traced(&caught, answered);
+    assert_clean(&caught, Vec::new());
+}
+
+#[test]
+fn nothing_comes_out_when_a_breaker_opens() {
+    let upstream = Upstream::start(FailureStyle::OkWithError);
+    let wanted = Wanted { url: &upstream.url(), failures: 1, ..Wanted::default() };
+    let stage = Stage::new(&configuration(&wanted));
+    stage.file("ca.pem", upstream.double().ca_pem().as_bytes());
+    let scene = stage.start();
+    let write = post(&key("kyc-api"), "", Person::stored().to_string().as_bytes());
+    upstream.double().inject(Fault::Html { status: 503 });
+    scene.send(&write);
+    scene.send(&write);
+    assert_met(&scene, &BY_FAILURES);
+    let caught = scene.end();
+    assert_eq!(records(&caught, SEGMENT), 2);
+    assert_traced(&caught, 2);
     assert_clean(&caught, Vec::new());
 }
 

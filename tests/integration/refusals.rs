@@ -133,6 +133,9 @@ refusals! {
         states::a_gateway_that_cannot_record_refuses;
     credentials_unavailable:
         states::a_gateway_whose_credentials_were_rejected_refuses;
+    upstream_suspended:
+        states::a_gateway_whose_upstream_failed_too_often_refuses,
+        states::a_gateway_that_cannot_reach_its_upstream_refuses_every_caller;
     upstream_timeout:
         beyond::an_upstream_that_does_not_answer_times_out,
         beyond::an_answer_that_drips_times_out,

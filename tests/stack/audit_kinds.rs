@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use dcams_gateway::audit::{
     self, AuditSecrets, Class, CredentialState, JournalSettings, Origin, Output, SigningKey, Writer,
 };
+use dcams_gateway::config::Effect;
 use dcams_gateway::secret::Secret;
 use serde_json::Value;
 
@@ -118,6 +119,13 @@ fn every_kind_of_line_is_of_the_form_and_every_kind_of_the_form_is_written() {
     let writer = before.write(|_| {});
     for state in [CredentialState::Current, CredentialState::Suspended, CredentialState::Accepted] {
         writer.send(Class::Required, &audit::credentials("production", 1, state));
+    }
+    for state in ["open", "half_open", "closed"] {
+        writer.send(Class::Required, &audit::breaker("storage", None, state));
+        for effect in [Effect::Read, Effect::Write] {
+            let own = Some(("kyc-api", effect.name()));
+            writer.send(Class::Required, &audit::breaker("storage", own, state));
+        }
     }
     let (intent, id) = form.intent_object();
     writer.intend(Class::Required, &intent, id).unwrap();

@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dcams_gateway::audit::{
-    self, AuditRecord, CallerRequestId, CredentialUse, ErrorClass, Fingerprinter, IdentifiedBy, Names,
-    Outcome, PeerKind, ResultKind, ReturnedStatus, UpstreamFacts,
+    self, Attempt, AuditRecord, CallerRequestId, CredentialUse, ErrorClass, Fingerprinter, IdentifiedBy,
+    Names, Outcome, PeerKind, ResultKind, ReturnedStatus, UpstreamFacts,
 };
 use dcams_gateway::config::Config;
 use dcams_gateway::ids::{CallerId, CredentialId, EndpointId, ServiceId};
 use dcams_gateway::json::{self, Caps, Malformed};
-use dcams_gateway::reject::{self, Exceeded, Limit, Reject};
+use dcams_gateway::reject::{self, Exceeded, Fate, Limit, Reject};
 use dcams_gateway::schema::{MediaType, Normalise};
 use dcams_gateway::secret::Secret;
 use dcams_gateway::track::Step;
@@ -214,6 +214,9 @@ impl Form {
             fate_unknown: true,
             credential_reflected: true,
         };
+        let reject = Some(Reject::UpstreamTimeout(Fate::Unknown));
+        record.tried =
+            [Some(Attempt { reject, status: Some(999), us: u32::MAX, version: 1 }); Attempt::SHOWN];
         (record.received_bytes, record.sent_bytes) = (u64::MAX, u64::MAX);
         (record.answer_bytes, record.returned_bytes) = (u64::MAX, u64::MAX);
         (record.step_us, record.total_us) = ([u32::MAX; Step::COUNT], u64::MAX);
@@ -404,6 +407,35 @@ fn whatever_the_upstream_says_is_of_the_form() {
 }
 
 #[test]
+fn attempts_are_told_one_by_one_where_there_was_more_than_one() {
+    let form = Form::new();
+    let credential = Some(CredentialUse { credential: CredentialId(0), version: 2 });
+    let first =
+        Attempt { reject: Some(Reject::UpstreamCredentialsRejected), status: Some(200), us: 5, version: 1 };
+    let unavailable = Attempt { reject: None, status: Some(503), us: 0, version: 2 };
+    let last = Attempt { reject: None, status: Some(200), us: 7, version: 2 };
+    let told = |attempts: &[Attempt]| {
+        let mut record = AuditRecord { credential, ..named() };
+        record.upstream.attempts = u8::try_from(attempts.len()).unwrap();
+        for (place, attempt) in record.tried.iter_mut().zip(attempts) {
+            *place = Some(*attempt);
+        }
+        form.line(&record)["upstream"].clone()
+    };
+    assert_eq!(told(&[last]), json!({"attempts": 1}));
+    assert_eq!(
+        told(&[first, unavailable, last]),
+        json!({"attempts": 3, "tried": [
+            {"code": "upstream_credentials_rejected", "status": 200, "version": 1, "us": 5},
+            {"status": 503, "us": 0},
+            {"status": 200, "us": 7},
+        ]})
+    );
+    let many = told(&[last; 12]);
+    assert_eq!((&many["attempts"], many["tried"].as_array().unwrap().len()), (&json!(12), 8));
+}
+
+#[test]
 fn the_largest_values_are_of_the_form_and_all_members_occur() {
     let form = Form::new();
     let mut line = form.line(&form.full());
@@ -420,6 +452,8 @@ fn the_largest_values_are_of_the_form_and_all_members_occur() {
     let within =
         |member: &str| -> BTreeSet<String> { line[member].as_object().unwrap().keys().cloned().collect() };
     assert_eq!(within("upstream"), described("/$defs/upstream/properties"));
+    let tried: BTreeSet<String> = line["upstream"]["tried"][7].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(tried, described("/$defs/upstream/properties/tried/items/properties"));
     assert_eq!(within("fingerprints"), described("/$defs/fingerprints/properties"));
     assert_eq!(within("us"), described("/$defs/times/properties"));
     assert_eq!(line["violations"]["shown"].as_array().unwrap().len(), 8, "a list that is full");

@@ -8,6 +8,7 @@ mod callers;
 mod endpoints;
 mod files;
 mod listeners;
+mod retries;
 mod schemas;
 mod services;
 mod together;
@@ -136,6 +137,8 @@ fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstrea
         }
         other => other.clone(),
     });
+    let retry = retries::retry(written, findings);
+    let breaker = retries::breaker(written, findings);
     Some(Upstream {
         http: *written.http.value()?,
         roots: roots?,
@@ -143,6 +146,8 @@ fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstrea
         idle_timeout: written.idle_timeout.value()?.0,
         max_idle_per_caller: size(written.max_idle_per_caller.value()?.0),
         answer_limit_bytes: written.answer_limit.value()?.0,
+        retry: retry?,
+        breaker: breaker?,
         plain_http_to_loopback: written.plain_http_to_loopback.value()?.0,
     })
 }

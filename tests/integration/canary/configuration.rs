@@ -18,6 +18,8 @@ pub struct Wanted<'a> {
     pub data: &'a str,
     /// Where the account's secrets come from: `file` or `env`.
     pub secrets: &'a str,
+    /// How many failures open a breaker; 0: none do, so that each fault is met.
+    pub failures: u32,
     /// Further tables.
     pub more: &'a str,
 }
@@ -35,6 +37,7 @@ impl Default for Wanted<'_> {
             audit: FOLDER,
             data: "",
             secrets: "file",
+            failures: 0,
             more: "",
         }
     }
@@ -45,7 +48,7 @@ pub const CALLERS: [&str; 4] = ["kyc-api", "ops-portal", "batch", "late"];
 
 /// The text of the configuration, which logs at the level `trace`.
 pub fn configuration(wanted: &Wanted<'_>) -> String {
-    let Wanted { url, http, log_format, audit, data, secrets, more } = wanted;
+    let Wanted { url, http, log_format, audit, data, secrets, failures, more } = wanted;
     let (user, pass, key) = match *secrets {
         "env" => ("THE_USER", "THE_PASS", "THE_KEY"),
         _ => ("user", "pass", "fingerprint-key"),
@@ -88,6 +91,8 @@ connect_timeout = "1s"
 answer_limit = "1MiB"
 max_idle_per_caller = 2
 plain_http_to_loopback = true
+[upstream.breaker]
+failures = {failures}
 [endpoints.storage]
 path = "/v3/stable/api/storage"
 url = "{url}"

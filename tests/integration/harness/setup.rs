@@ -17,7 +17,8 @@ use super::{BATCH, Gateway, KYC_API, OPS_PORTAL, Upstream};
 /// A folder with a configuration, its secrets and its certificates, and the command line to be.
 ///
 /// The defaults: one plain listener and operators on free ports of 127.0.0.1, records in the folder `audit`, the
-/// four services, three callers with generous limits, `log.filter = "info"`.
+/// four services, three callers with generous limits, `log.filter = "info"`. Nothing is tried again and no breaker
+/// opens, so that one failure has one consequence; [`Setup::with_retries_and_breakers`] is for tests of those.
 pub struct Setup {
     folder: Arc<TempDir>,
     text: String,
@@ -54,6 +55,12 @@ filter = "info"
 
 [upstream]
 roots = { file = "upstream-ca.pem" }
+
+[upstream.retry]
+attempts = 1
+
+[upstream.breaker]
+failures = 0
 
 [endpoints.storage]
 path = "/v3/stable/api/storage"
@@ -134,6 +141,12 @@ impl Setup {
             .file("fingerprint-key", "fingerprint-key-of-the-tests-0123456789abcdef0123456789abcdef")
             .file("signing-key", SIGNING_KEY)
             .file("chain-key", CHAIN_KEY)
+    }
+
+    /// Retries and breakers with their defaults.
+    pub fn with_retries_and_breakers(self) -> Self {
+        let off = "[upstream.retry]\nattempts = 1\n\n[upstream.breaker]\nfailures = 0\n";
+        self.edit(|text| *text = text.replace(off, ""))
     }
 
     /// Records on standard output, which is captured.

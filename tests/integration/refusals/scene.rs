@@ -14,7 +14,7 @@ use crate::harness::{Answer, Connection, Gateway, KYC_API, PATH, Setup, Upstream
 /// Code, status, seconds of `Retry-After`, whether it must end an HTTP/1 connection, and the error in
 /// `Proxy-Status`: written down here a second time, so that a slip in `reject.rs` shows.
 type Row = (&'static str, u16, Option<RangeInclusive<u64>>, bool, Option<&'static str>);
-const TABLE: [Row; 27] = [
+const TABLE: [Row; 28] = [
     ("bad_request", 400, None, true, None),
     ("malformed_json", 400, None, false, None),
     ("duplicate_member", 400, None, false, None),
@@ -41,6 +41,7 @@ const TABLE: [Row; 27] = [
     ("draining", 503, Some(5..=5), true, None),
     ("audit_unavailable", 503, Some(5..=5), false, None),
     ("credentials_unavailable", 503, Some(1..=30), false, None),
+    ("upstream_suspended", 503, Some(1..=5), false, Some("destination_unavailable")),
     ("upstream_timeout", 504, None, false, Some("http_response_timeout")),
 ];
 
@@ -156,6 +157,12 @@ impl Expected {
         Self { connects: true, ..expected.record("upstream", upstream) }
     }
 
+    /// A refusal of `kyc-api` because a breaker is open, after the credentials were put in.
+    pub fn suspended(service: &str) -> Self {
+        let credential = json!({"name": "production", "version": 1});
+        Self::service("upstream_suspended", service).record("credential", credential)
+    }
+
     /// Another member of the problem.
     pub fn problem(mut self, member: &str, value: Value) -> Self {
         self.problem.insert(member.to_owned(), value);
@@ -264,8 +271,15 @@ impl Expected {
             assert_eq!(scene.gateway.outcomes(), Vec::<Value>::new());
             return;
         }
-        let line = scene.gateway.record_of(answer);
+        let mut line = scene.gateway.record_of(answer);
         assert_published_form(&line);
+        let upstream = line.get_mut("upstream").and_then(Value::as_object_mut);
+        if let Some(tried) = upstream.and_then(|upstream| upstream.remove("tried")) {
+            let tried = tried.as_array().unwrap();
+            assert_eq!(line["upstream"]["attempts"], tried.len());
+            // The last one is what the caller was told of.
+            assert_eq!(tried.last().unwrap()["code"], self.code);
+        }
         let ids = scene.gateway.outcomes().into_iter().filter(|other| other["id"] == line["id"]);
         assert_eq!(ids.count(), 1, "more than one record of one request");
 

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::limits::hold;
 use super::scene::{Expected, HOST, Met, Scene, head};
-use crate::harness::{BATCH, Connection, GET_STATUS, KYC_API, Setup, Upstream, message, wait_for};
+use crate::harness::{
+    BATCH, Connection, GET_STATUS, KYC_API, OPS_PORTAL, Setup, UPDATE_STATUS, Upstream, message, wait_for,
+};
 use dcams_gateway::simulate::Fault;
 
 /// Takes every file descriptor by connections that say nothing.
@@ -104,4 +106,34 @@ pub fn a_gateway_whose_credentials_were_rejected_refuses() -> Met {
     assert_eq!(scene.post(GET_STATUS).json()["code"], "upstream_credentials_rejected");
     let answer = scene.post(GET_STATUS);
     Expected::service("credentials_unavailable", "getStatus").sent(&[GET_STATUS]).meets(&mut scene, &answer)
+}
+
+/// What this caller's writes met; its reads and other callers go on.
+pub fn a_gateway_whose_upstream_failed_too_often_refuses() -> Met {
+    let mut scene = Scene::with(|setup| setup.set("upstream.breaker.failures", "2"));
+    scene.upstream.inject(Fault::Html { status: 500 });
+    for _ in 0..2 {
+        assert_eq!(scene.post(UPDATE_STATUS).json()["code"], "upstream_invalid");
+    }
+    scene.upstream.inject(Fault::None);
+    let answer = scene.post(UPDATE_STATUS);
+    let sent = [UPDATE_STATUS; 2];
+    let met = Expected::suspended("updateStatus").sent(&sent).meets(&mut scene, &answer);
+    assert_eq!(scene.post(GET_STATUS).status, 200);
+    assert_eq!(scene.gateway.post(OPS_PORTAL, UPDATE_STATUS).status, 200);
+    met
+}
+
+/// What no caller can cause.
+pub fn a_gateway_that_cannot_reach_its_upstream_refuses_every_caller() -> Met {
+    let mut scene = Scene::with(|setup| setup.set("upstream.breaker.failures", "2"));
+    scene.upstream.inject(Fault::ResetOnAccept);
+    for key in [BATCH, OPS_PORTAL] {
+        assert_eq!(scene.gateway.post(key, GET_STATUS).json()["code"], "upstream_unreachable");
+    }
+    scene.upstream.inject(Fault::None);
+    let answer = scene.post(GET_STATUS);
+    let met = Expected::suspended("getStatus").sent(&[]).meets(&mut scene, &answer);
+    assert_eq!(scene.gateway.operators("/readyz").text(), "ready\n");
+    met
 }

@@ -1,0 +1,179 @@
+//! How often is a request sent, and with which credentials?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Response};
+use tokio::time::Instant;
+
+use super::Parts;
+use super::attempt::{Attempted, Plan};
+use crate::audit::{CredentialUse, ErrorClass};
+use crate::config::{Effect, Retry};
+use crate::credentials::Version;
+use crate::limits::Slot;
+use crate::reject::{Fate, Reject};
+use crate::splice::splice;
+use crate::stages::Sealed;
+use crate::stages::audit::Answer;
+use crate::track::{Step, Tracks};
+use crate::upstream::{Again, Answered, Ended, Judged, Pass, allowed_headers, pause};
+
+/// Until when a request may be sent, and until when its answer is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) effect: Effect,
+    /// No attempt begins later, and a read is given up.
+    pub(super) deadline: Instant,
+    /// A write that was begun is seen through until then.
+    pub(super) until: Instant,
+    /// After this, a read that may be sent again is not waited for.
+    patience: Duration,
+}
+
+/// What is left of the retry rule's allowance for one request.
+pub(super) struct Tries<'p> {
+    parts: &'p Parts,
+    sealed: &'p Sealed,
+    times: Times,
+    retried: u32,
+    /// An idle connection was closed under the request: the next one is fresh.
+    stale: bool,
+}
+
+impl Times {
+    /// From now on.
+    pub(super) fn within(deadline: Duration, retry: &Retry, effect: Effect) -> Self {
+        let now = Instant::now();
+        let grace = match effect {
+            Effect::Read => Duration::ZERO,
+            Effect::Write => deadline,
+        };
+        let patience = retry.attempt_timeout.unwrap_or(deadline / 2);
+        Self { effect, deadline: now + deadline, until: now + deadline + grace, patience }
+    }
+
+    /// Until when an attempt that begins now has its time.
+    pub(super) fn patience(&self) -> Instant {
+        match self.effect {
+            Effect::Read => self.deadline.min(Instant::now() + self.patience),
+            Effect::Write => self.deadline,
+        }
+    }
+
+    /// What a failure after the first byte means.
+    pub(super) fn fate(&self) -> Fate {
+        match self.effect {
+            Effect::Read => Fate::Harmless,
+            Effect::Write => Fate::Unknown,
+        }
+    }
+}
+
+impl Tries<'_> {
+    /// How long to wait before the request is sent again after an attempt that ended so; `None`: it is not.
+    pub(super) fn again(&mut self, ended: Ended) -> Option<Duration> {
+        let (lanes, sealed) = (&self.parts.lanes, self.sealed);
+        match ended.again(self.times.effect) {
+            Again::Never => None,
+            Again::AtOnce => (!std::mem::replace(&mut self.stale, true)).then_some(Duration::ZERO),
+            Again::Later => {
+                let made = self.retried + 1;
+                let pause = pause(lanes.retry(), made, lanes.jitter());
+                let allowed = made < lanes.retry().attempts
+                    && Instant::now() + pause < self.times.deadline
+                    && lanes.may_retry(sealed.caller, sealed.endpoint);
+                self.retried += u32::from(allowed);
+                allowed.then_some(pause)
+            }
+        }
+    }
+}
+
+impl Parts {
+    /// Sends until there is an answer, or the retry rule has no more to give, and hands DCAMS's answer over.
+    pub(super) async fn attempts(
+        &self,
+        sealed: Sealed,
+        pass: Pass,
+        times: Times,
+    ) -> Result<Response<Answer>, Reject> {
+        let ended = self.send(&sealed, pass, times).await;
+        sealed.track().lap(Step::Forward);
+        let (answered, judged) = ended?;
+        if rejected(&judged) {
+            return Err(Reject::UpstreamCredentialsRejected);
+        }
+        Ok(respond(answered, sealed.hold.into_slot()))
+    }
+
+    async fn send(
+        &self,
+        sealed: &Sealed,
+        mut pass: Pass,
+        times: Times,
+    ) -> Result<(Answered, Judged), Reject> {
+        let mut tries = Tries { parts: self, sealed, times, retried: 0, stale: false };
+        let mut plan =
+            Plan { version: Arc::clone(&sealed.version), parts: sealed.parts.clone(), times, fresh: false };
+        loop {
+            let Attempted { result, again } = self.attempt(sealed, &plan, pass, &mut tries).await;
+            if let Ok((_, judged)) = &result
+                && rejected(judged)
+            {
+                self.credentials.rejected(sealed.credential.credential, &plan.version);
+                tracing::error!(credential = self.name_of(sealed), "DCAMS rejected the credentials");
+                // With a second version only, and only once: the account must not be locked out.
+                if plan.version.number != sealed.version.number {
+                    return result;
+                }
+                plan.version = self.other_version(sealed, &plan.version).await?;
+                plan.parts = splice(&plan.version.prefix, &sealed.document);
+                pass = self.lanes.admit(sealed.caller, sealed.endpoint, times.effect)?;
+                continue;
+            }
+            let Some(pause) = again else { return result };
+            tokio::time::sleep(pause).await;
+            plan.fresh = tries.stale;
+            // What refuses another attempt is no news for the caller: the failure is.
+            let Ok(next) = self.let_through(sealed, times.effect) else { return result };
+            pass = next;
+        }
+    }
+
+    /// Reads the source again after DCAMS, which then did nothing, rejected `used`: a version that differs.
+    async fn other_version(&self, sealed: &Sealed, used: &Version) -> Result<Arc<Version>, Reject> {
+        let id = sealed.credential.credential;
+        let (config, credentials) = (Arc::clone(&self.config), Arc::clone(&self.credentials));
+        let reread = tokio::task::spawn_blocking(move || credentials.reread(&config, id)).await;
+        let current = self.credentials.of(id).ok_or(Reject::Internal)?.current();
+        let is_new = matches!(reread, Ok(true)) || current.number != used.number;
+        if !is_new || current.is_suspended() {
+            return Err(Reject::UpstreamCredentialsRejected);
+        }
+        let used = CredentialUse { credential: id, version: current.number };
+        sealed.track().note(|record| record.credential = Some(used));
+        Ok(current)
+    }
+
+    pub(super) fn name_of(&self, sealed: &Sealed) -> &str {
+        let id = usize::from(sealed.credential.credential.0);
+        self.config.credentials.get(id).map_or("", |credential| &credential.name)
+    }
+}
+
+pub(super) fn rejected(judged: &Judged) -> bool {
+    judged.class == Some(ErrorClass::CredentialsRejected)
+}
+
+/// DCAMS's own answer: its status and its bytes, and of its headers those on the allow-list.
+fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in allowed_headers(&answered.headers).into_iter().flatten() {
+        headers.insert(name, value);
+    }
+    let mut response = Response::new(Answer { body: answered.body, room: answered.room, slot });
+    *response.status_mut() = answered.status;
+    *response.headers_mut() = headers;
+    response
+}
