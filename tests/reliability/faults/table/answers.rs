@@ -140,7 +140,7 @@ pub fn framing() -> Vec<Row> {
         endless("an endless extension of a chunk", &(chunked.clone() + "2;"), "x", INVALID),
         endless("an endless size of a chunk", &chunked, "0", TIMEOUT),
         endless("endless trailers", &(chunked.clone() + &chunk + "0\r\n"), "X-Filler: filler\r\n", INVALID),
-        endless("endless bytes in one-byte chunks", &chunked, "1\r\n{\r\n", INVALID),
+        endless("endless bytes in chunks of 32", &chunked, &format!("20\r\n{}\r\n", "{".repeat(32)), INVALID),
         endless("an endless body without a length", &head(""), "{\"a\":[1,2,3,4],", INVALID),
         double("oversize:300000", "a body beyond the limit, announced", INVALID),
         double("oversize-chunked:300000", "a body beyond the limit, in chunks", INVALID),
