@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use dcams_gateway::simulate::Settings;
 use dcams_gateway::stages::key_hash;
+use rustix::fs::{Gid, Uid, chown};
 use tempfile::TempDir;
 
 use super::{BATCH, Gateway, KYC_API, OPS_PORTAL, Upstream};
@@ -26,6 +27,8 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
     names_server: Option<Ipv4Addr>,
+    user: Option<u32>,
+    binary: PathBuf,
     stdout: Option<PathBuf>,
     tls_ca: Option<String>,
 }
@@ -134,6 +137,8 @@ impl Setup {
             environment: Vec::new(),
             most_descriptors: None,
             names_server: None,
+            user: None,
+            binary: env!("CARGO_BIN_EXE_dcams-gateway").into(),
             stdout: None,
             tls_ca: None,
         };
@@ -216,6 +221,18 @@ impl Setup {
             .file("hosts", "127.0.0.1 localhost\n")
     }
 
+    /// Runs another build than the one under test.
+    pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = binary.into();
+        self
+    }
+
+    /// Runs as this user, who is in no group but the one of the same number, instead of as root.
+    pub fn unprivileged(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
     /// The folder of the configuration.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -238,21 +255,15 @@ impl Setup {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let path: PathBuf = self.folder().join("gateway.toml");
         write_private(&path, self.text.as_bytes());
-        let binary = env!("CARGO_BIN_EXE_dcams-gateway");
-        let mut command = match (self.most_descriptors, self.names_server) {
+        let binary = &self.binary;
+        let mut command = match (self.most_descriptors, self.user) {
+            (None, None) if self.names_server.is_some() => self.as_named(),
             (None, None) => Command::new(binary),
+            (None, Some(user)) => self.as_user(user),
             (Some(most), _) => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]).arg(most.to_string()).arg(binary);
                 shell
-            }
-            (None, Some(_)) => {
-                let mut unshare = Command::new("unshare");
-                let mounts = "cd \"$0\" && for name in resolv.conf nsswitch.conf hosts; do \
-                              mount --bind \"$name\" \"/etc/$name\" || exit; done && exec \"$@\"";
-                unshare.args(["--mount", "--propagation", "private", "/bin/sh", "-c", mounts]);
-                unshare.arg(self.folder()).arg(binary);
-                unshare
             }
         };
         command.args(arguments).arg("--config").arg(&path);
@@ -261,6 +272,29 @@ impl Setup {
         }
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn as_named(&self) -> Command {
+        let mounts = "cd \"$0\" && for name in resolv.conf nsswitch.conf hosts; do \
+                      mount --bind \"$name\" \"/etc/$name\" || exit; done && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", mounts]);
+        command.arg(self.folder()).arg(&self.binary);
+        command
+    }
+
+    /// The binary is copied into the folder, which is given to that user: where it was built may be closed to him.
+    fn as_user(&self, user: u32) -> Command {
+        let copy = self.folder().join("dcams-gateway");
+        fs::copy(&self.binary, &copy).unwrap();
+        let owner = (Some(Uid::from_raw(user)), Some(Gid::from_raw(user)));
+        for entry in fs::read_dir(self.folder()).unwrap() {
+            chown(entry.unwrap().path(), owner.0, owner.1).unwrap();
+        }
+        chown(self.folder(), owner.0, owner.1).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={user}"), format!("--regid={user}")]).arg("--clear-groups").arg(copy);
         command
     }
 }
