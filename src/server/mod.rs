@@ -5,10 +5,13 @@ mod apart;
 mod certificates;
 mod connection;
 mod delivery;
-mod doors;
+pub mod descriptors;
+pub(crate) mod doors;
 mod last_call;
 mod listen;
 mod passed;
+mod porch;
+pub(crate) mod seat;
 mod unread;
 mod worker;
 
@@ -101,7 +104,11 @@ pub async fn start_on(gateway: Arc<Gateway>, mut passed: Passed) -> Result<Runni
         None => None,
     };
     let (drain, drained) = watch::channel(false);
-    let doors = Arc::new(Doors::new(data.max_connections, data.max_connections_per_peer, &gateway.metrics));
+    let doors = Arc::new(Doors::new(
+        data.max_connections,
+        data.max_connections_per_peer,
+        Some(gateway.metrics.connections_open.clone()),
+    ));
     let workers = Workers::start(&gateway, data.workers, &drained)?;
     if let Some(tls) = tls {
         tokio::spawn(tls.follow_files());

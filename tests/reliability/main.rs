@@ -27,6 +27,7 @@ mod book;
 mod trail;
 
 mod drain;
+mod faults;
 mod memory;
 
 /// A number in the environment.
