@@ -398,6 +398,7 @@ mod tests {
     #[tokio::test]
     async fn a_socket_file_is_removed_with_its_listener_and_never_that_of_another() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let path = folder.path().join("data.sock");
         let listen = || Listener::open(&Listen::Unix(path.clone()), None).unwrap();
         drop(listen());
