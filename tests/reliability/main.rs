@@ -17,3 +17,6 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../integration/harness/mod.rs"]
 mod harness;
+
+mod breaker;
+mod retries;
