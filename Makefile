@@ -30,6 +30,8 @@ DIST := dist/dcams-gateway-$(VERSION)-$(MUSL)
 FUZZ_TARGETS := parse_inject answer_checks
 FUZZ_SECONDS ?= 60
 IMAGE ?= dcams-gateway:$(VERSION)
+# Of the released binary: clear-on-free, or none.
+FEATURES ?=
 
 define headline
 @printf '\n==> %s\n' '$(1)'
@@ -40,7 +42,7 @@ help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 .PHONY: test
-test: toolchain deps fmt lint doc unit compile-fail integration clients deny deploy-check ## All that CI runs, one step after the other.
+test: toolchain deps fmt lint doc unit compile-fail clear-on-free integration clients deny deploy-check ## All that CI runs, one step after the other.
 	$(call headline,all steps passed)
 
 .PHONY: toolchain
@@ -83,6 +85,12 @@ unit: ## Unit and documentation tests.
 compile-fail: ## What must not compile, does not, and says why.
 	$(call headline,compile-fail: cargo test --test compile_fail)
 	cargo test --locked --test compile_fail
+
+# Unoptimised: it is the same code, and builds in a fraction of the time.
+.PHONY: clear-on-free
+clear-on-free: deps ## The build that clears freed memory: what root finds in it.
+	$(call headline,clear-on-free: cargo test --features clear-on-free --test reliability memory)
+	cargo test --locked --features clear-on-free --test reliability memory
 
 .PHONY: release
 release: ## The release binary for this machine.
@@ -170,6 +178,8 @@ AUDIT_KILLS ?= 1000
 AUDIT_FLOOD ?= 1000000
 # Requests for each fault of the upstream, reads and writes, HTTP/1.1 and 2, of which CI sends 8.
 RETRY_RUNS ?= 1000
+# Requests before memory is searched, of which CI sends 50.
+MEMORY_REQUESTS ?= 1000
 
 .PHONY: experiments
 experiments: ## The properties with CASES (100000) cases each, the audit with large counts, half an hour of fuzzing a target; CI runs small counts of the same code.
@@ -184,6 +194,13 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	AUDIT_KILLS=$(AUDIT_KILLS) AUDIT_FLOOD=$(AUDIT_FLOOD) cargo test --locked --release --test audit -- --nocapture --test-threads 1
 	$(call headline,experiments: $(RETRY_RUNS) writes and reads for each fault of the upstream)
 	RETRY_RUNS=$(RETRY_RUNS) cargo test --locked --release --test reliability retries -- --nocapture
+	$(call headline,experiments: memory after $(MEMORY_REQUESTS) requests and a minute without and with clear-on-free)
+	export MEMORY_REQUESTS=$(MEMORY_REQUESTS) MEMORY_IDLE_S=60 MEMORY_GCORE=1 MEMORY_SMALL=5000 MEMORY_UPLOADS=50
+	cargo test --locked --release --features clear-on-free --test reliability memory -- --nocapture --test-threads 1
+	cp $(BINARY) $(BINARY)-clearing
+	cargo test --locked --release --test reliability memory -- --nocapture --test-threads 1
+	MEMORY_CLEARING=$(abspath $(BINARY))-clearing \
+	    cargo test --locked --release --test reliability clearing_costs_little -- --nocapture --ignored
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo
@@ -200,7 +217,7 @@ dist: ## The stripped static binary (musl), with its sha256, in dist/.
 	command -v musl-gcc >/dev/null || { echo 'install musl-tools' >&2; exit 1; }
 	export CC_x86_64_unknown_linux_musl=musl-gcc AWS_LC_SYS_USE_SYSTEM=0
 	export RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo"
-	cargo build --locked --release --bin dcams-gateway --target $(MUSL)
+	cargo build --locked --release --bin dcams-gateway --target $(MUSL) --features '$(FEATURES)'
 	rm -rf dist
 	install -D -m 755 $(TARGET_DIR)/$(MUSL)/release/dcams-gateway $(DIST)
 	deploy/verify-static $(DIST) $(VERSION)

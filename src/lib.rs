@@ -41,3 +41,4 @@ pub mod stages;
 pub mod tls;
 pub mod track;
 pub mod upstream;
+pub mod wiped;

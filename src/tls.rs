@@ -9,7 +9,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::{HttpVersion, Roots};
 
@@ -127,11 +128,19 @@ pub fn server(resolver: Arc<dyn rustls::server::ResolvesServerCert>) -> Result<A
 /// [`TlsFault`], naming the file; never anything of the key.
 pub fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsFault> {
     let chain = certificates(cert)?;
-    let text = zeroize::Zeroizing::new(read(key)?);
-    let key_der = PrivateKeyDer::from_pem_slice(&text)
+    let text = Zeroizing::new(read(key)?);
+    let mut key_der = PrivateKeyDer::from_pem_slice(&text)
         .map_err(|_| TlsFault::Pem { path: shown(key), expected: "private key" })?;
-    CertifiedKey::from_der(chain, key_der, &provider())
-        .map_err(|source| TlsFault::Unusable { path: shown(key), source })
+    // Not by `CertifiedKey::from_der`, which takes the key and does not clear it.
+    let signing = aws_lc_rs::sign::any_supported_type(&key_der);
+    key_der.zeroize();
+    let unusable = |source| TlsFault::Unusable { path: shown(key), source };
+    let certified = CertifiedKey::new(chain, signing.map_err(unusable)?);
+    match certified.keys_match() {
+        // A key that cannot tell its public half is judged by whoever connects.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(source) => Err(unusable(source)),
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {

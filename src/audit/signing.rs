@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::digest::{first, sha256};
 use crate::secret::Secret;
@@ -56,8 +56,9 @@ impl SigningKey {
     ///
     /// [`KeyFault::Private`].
     pub fn of_pem(pem: &Secret) -> Result<Self, KeyFault> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.expose()).map_err(|_| KeyFault::Private)?;
+        let mut der = PrivatePkcs8KeyDer::from_pem_slice(pem.expose()).map_err(|_| KeyFault::Private)?;
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der());
+        der.zeroize();
         pair.map(Self).map_err(|_| KeyFault::Private)
     }
 

@@ -5,7 +5,10 @@
 //! neither: `DCAMS_GATEWAY__CALLERS__KYC_API__MAX_REQUESTS=8` is the caller `kyc-api`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
+
+use zeroize::Zeroize;
 
 use super::findings::Findings;
 use super::reader::join;
@@ -25,9 +28,16 @@ const DEEPEST: usize = 8;
 /// What is not UTF-8 in one becomes U+FFFD, so that it is judged like any other value and not passed over.
 #[must_use]
 pub fn process_overrides() -> BTreeMap<String, String> {
-    let variables = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
-    variables.filter(|(name, _)| is_ours(name)).collect()
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_string_lossy().into_owned();
+        if is_ours(&name) {
+            return Some((name, value.to_string_lossy().into_owned()));
+        }
+        // What is given here is a copy, and it may be of the password.
+        value.into_vec().zeroize();
+        None
+    });
+    variables.collect()
 }
 
 /// Puts `environment`, and then `arguments`, over what the file says.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -74,7 +75,10 @@ impl SecretRef {
     pub(super) fn exists(&self) -> bool {
         match self {
             Self::File(path) => path.exists(),
-            Self::Env(variable) => std::env::var_os(&**variable).is_some(),
+            // What is given is a copy of the secret, which is cleared again.
+            Self::Env(variable) => {
+                std::env::var_os(&**variable).map(|value| Secret::new(value.into_vec())).is_some()
+            }
             Self::Credential(name) => credential_path(name, std::env::var_os("CREDENTIALS_DIRECTORY"))
                 .is_ok_and(|path| path.exists()),
         }
@@ -113,8 +117,6 @@ fn credential_path(name: &str, folder: Option<OsString>) -> Result<PathBuf, Secr
 }
 
 fn read_variable(variable: &str) -> Result<Secret, SecretFault> {
-    use std::os::unix::ffi::OsStringExt;
-
     let place = format!("the environment variable {variable}");
     let set =
         if variable.is_empty() || variable.contains(['=', '\0']) { None } else { std::env::var_os(variable) };

@@ -12,6 +12,7 @@ use super::connection::{Context, serve};
 use super::doors::Entry;
 use crate::arrival::Peer;
 use crate::gateway::{Gateway, StartFault};
+use crate::wiped::wipe_stack;
 
 /// A connection on its way to its worker.
 pub(super) struct Accepted {
@@ -53,8 +54,11 @@ impl Workers {
         let mut workers = Self { senders: Vec::new(), threads: Vec::new(), stop };
         for number in 0..count.max(1) {
             let fault = |source| StartFault::Io { what: format!("start worker {number}"), source };
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            if cfg!(feature = "clear-on-free") {
+                builder.on_thread_park(wipe_stack);
+            }
+            let runtime = builder.enable_all().build().map_err(fault)?;
             let (sender, receiver) = unbounded_channel();
             let worker = Worker {
                 gateway: Arc::clone(gateway),

@@ -19,6 +19,7 @@ use crate::ids::{CallerId, EndpointId};
 use crate::limits::Slot;
 use crate::reject::{Exceeded, Limit, Reject};
 use crate::track::{Step, Track, Tracks};
+use crate::wiped::Wiped;
 
 /// A request whose body has arrived whole. Made only here.
 pub struct Received {
@@ -222,7 +223,7 @@ fn refusal(short: Short) -> Reject {
 enum Buffer {
     Empty,
     One(Bytes),
-    Many(Vec<u8>),
+    Many(Wiped),
 }
 
 impl Buffer {
@@ -239,19 +240,13 @@ impl Buffer {
             Self::Empty => Self::One(chunk),
             Self::One(first) => {
                 let together = first.len() + chunk.len();
-                // Room for what was promised costs addresses, not memory, until it is written to.
-                let mut bytes = Vec::with_capacity(promised.unwrap_or(together).max(together));
-                bytes.extend_from_slice(&first);
-                bytes.extend_from_slice(&chunk);
+                let mut bytes = Wiped::with_room(promised.unwrap_or(together).max(together));
+                bytes.push(&first);
+                bytes.push(&chunk);
                 Self::Many(bytes)
             }
             Self::Many(mut bytes) => {
-                let together = bytes.len() + chunk.len();
-                if together > bytes.capacity() {
-                    // By a quarter, not by doubling: a body may cost half of its size on top.
-                    bytes.reserve_exact(chunk.len().max(bytes.len() / 4));
-                }
-                bytes.extend_from_slice(&chunk);
+                bytes.push(&chunk);
                 Self::Many(bytes)
             }
         };
@@ -261,7 +256,7 @@ impl Buffer {
         match self {
             Self::Empty => Bytes::new(),
             Self::One(bytes) => bytes,
-            Self::Many(bytes) => Bytes::from(bytes),
+            Self::Many(bytes) => bytes.into_bytes(),
         }
     }
 }

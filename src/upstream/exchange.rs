@@ -22,6 +22,7 @@ use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
 use crate::reject::{Fate, Reject};
+use crate::wiped::Wiped;
 
 /// So much of each answer needs no room in the budget: what a write is answered never waits behind images.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -200,12 +201,12 @@ impl Client {
             return Err(Reject::UpstreamInvalid(exchange.fate));
         }
         let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal)?;
-        let mut bytes = Vec::new();
+        let mut bytes = Wiped::default();
         if let Some(promised) = promised {
             // All at once: answers that each hold a part and wait for the rest would never end.
             let patience = exchange.deadline.saturating_duration_since(Instant::now());
             self.make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange.fate).await?;
-            bytes.reserve_exact(usize::try_from(promised).unwrap_or(0));
+            bytes = Wiped::with_room(usize::try_from(promised).unwrap_or(0));
         }
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
@@ -218,9 +219,9 @@ impl Client {
                 let more = after.saturating_sub(before.max(SMALL_BYTES));
                 self.make_room(&mut room, more, self.config.data.budget_wait, exchange.fate).await?;
             }
-            bytes.extend_from_slice(&chunk);
+            bytes.push(&chunk);
         }
-        Ok(Answered { status: head.status, headers: head.headers, body: Bytes::from(bytes), room })
+        Ok(Answered { status: head.status, headers: head.headers, body: bytes.into_bytes(), room })
     }
 
     async fn make_room(

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use memchr::memmem;
+use zeroize::Zeroizing;
 
 use crate::json::{Document, Escapes};
 use crate::secret::Secret;
@@ -31,15 +32,17 @@ impl Needles {
             forms.extend(json_forms(text));
         }
         if raw.len() >= MIN_ENCODED_BYTES {
-            forms.extend([digits(raw, b"0123456789ABCDEF"), digits(raw, b"0123456789abcdef")]);
+            forms.extend([digits(raw, UPPER), digits(raw, LOWER)]);
             for alphabet in [&alphabet::STANDARD, &alphabet::URL_SAFE] {
                 forms.extend((0..3).map(|offset| base64_at(raw, offset, alphabet)));
             }
         }
-        forms.retain(|form| form != raw && !form.is_empty());
-        forms.sort_unstable();
+        // What is left out here is cleared like what stays.
+        forms.retain(|form| form.as_slice() != raw && !form.is_empty());
+        forms.sort_unstable_by(|one, other| one.as_slice().cmp(other));
         forms.dedup();
-        Self { raw: Secret::new(raw.to_vec()), encoded: forms.into_iter().map(Secret::new).collect() }
+        let secret = |mut form: Form| Secret::new(std::mem::take(&mut *form));
+        Self { raw: Secret::new(raw.to_vec()), encoded: forms.into_iter().map(secret).collect() }
     }
 
     /// Whether `bytes` hold the password in any form, also where any part of it is percent-encoded.
@@ -121,12 +124,12 @@ enum Encoded {
 struct Window<'a> {
     needles: &'a Needles,
     encoded: Encoded,
-    bytes: zeroize::Zeroizing<Vec<u8>>,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Window<'a> {
     fn of(needles: &'a Needles, encoded: Encoded) -> Self {
-        Self { needles, encoded, bytes: zeroize::Zeroizing::new(Vec::new()) }
+        Self { needles, encoded, bytes: Zeroizing::new(Vec::new()) }
     }
 
     /// Takes more; `true` when the password was found.
@@ -156,50 +159,68 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? << 4 | digit(1)?).ok()
 }
 
+/// One form of a password, while it is made.
+type Form = Zeroizing<Vec<u8>>;
+
+/// Bytes of the longest escape: `\u0000`.
+const LONGEST_ESCAPE: usize = 6;
+
 /// As serde, PHP (`\/`), and PHP with non-ASCII escaped would write it.
-fn json_forms(text: &str) -> [Vec<u8>; 3] {
+fn json_forms(text: &str) -> [Form; 3] {
     let form = |solidus: bool, ascii: bool| {
-        let mut out = String::new();
+        // Large enough from the start: a buffer that grows leaves its old copy behind, not cleared.
+        let mut out = Form::new(Vec::with_capacity(text.len().saturating_mul(LONGEST_ESCAPE)));
+        let mut push = |text: &[u8]| out.extend_from_slice(text);
         for character in text.chars() {
             match character {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                '\u{8}' => out.push_str("\\b"),
-                '\u{c}' => out.push_str("\\f"),
-                '/' if solidus => out.push_str("\\/"),
+                '"' => push(b"\\\""),
+                '\\' => push(b"\\\\"),
+                '\n' => push(b"\\n"),
+                '\r' => push(b"\\r"),
+                '\t' => push(b"\\t"),
+                '\u{8}' => push(b"\\b"),
+                '\u{c}' => push(b"\\f"),
+                '/' if solidus => push(b"\\/"),
                 _ if (character as u32) < 0x20 || (ascii && !character.is_ascii()) => {
                     let mut units = [0; 2];
                     for unit in character.encode_utf16(&mut units) {
-                        out.push_str(&format!("\\u{unit:04x}"));
+                        push(b"\\u");
+                        unit.to_be_bytes().iter().for_each(|byte| push(&pair_of(*byte, LOWER)));
                     }
                 }
-                _ => out.push(character),
+                _ => push(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        out.into_bytes()
+        out
     };
     [form(false, false), form(true, false), form(true, true)]
 }
 
-fn digits(raw: &[u8], alphabet: &[u8; 16]) -> Vec<u8> {
-    let digit = |nibble: u8| alphabet.get(usize::from(nibble)).copied().unwrap_or(b'0');
-    raw.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+const LOWER: &[u8; 16] = b"0123456789abcdef";
+const UPPER: &[u8; 16] = b"0123456789ABCDEF";
+
+fn pair_of(byte: u8, alphabet: &[u8; 16]) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|nibble| alphabet.get(usize::from(nibble)).copied().unwrap_or(b'0'))
+}
+
+fn digits(raw: &[u8], alphabet: &[u8; 16]) -> Form {
+    let mut digits = Form::new(Vec::with_capacity(raw.len().saturating_mul(2)));
+    raw.iter().for_each(|byte| digits.extend_from_slice(&pair_of(*byte, alphabet)));
+    digits
 }
 
 /// What of the base64 of any text that holds `raw` at `offset` (modulo 3) depends on `raw` alone.
-fn base64_at(raw: &[u8], offset: usize, alphabet: &alphabet::Alphabet) -> Vec<u8> {
-    let mut padded = vec![0; offset];
+fn base64_at(raw: &[u8], offset: usize, alphabet: &alphabet::Alphabet) -> Form {
+    let mut padded = Form::new(Vec::with_capacity(offset.saturating_add(raw.len())));
+    padded.resize(offset, 0);
     padded.extend_from_slice(raw);
-    let mut encoded = GeneralPurpose::new(alphabet, NO_PAD).encode(&padded).into_bytes();
+    let mut encoded = Form::new(GeneralPurpose::new(alphabet, NO_PAD).encode(&*padded).into_bytes());
     // The first characters also hold bits of what precedes, the last one of what follows.
     let bits_before = offset * 8;
     let whole = padded.len() * 8 / 6;
     encoded.truncate(whole);
-    encoded.drain(..bits_before.div_ceil(6).min(encoded.len()));
-    zeroize::Zeroize::zeroize(&mut padded);
+    let before = bits_before.div_ceil(6).min(encoded.len());
+    encoded.drain(..before);
     encoded
 }
 

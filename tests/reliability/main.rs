@@ -19,4 +19,5 @@
 mod harness;
 
 mod breaker;
+mod memory;
 mod retries;

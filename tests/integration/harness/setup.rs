@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use dcams_gateway::simulate::Settings;
 use dcams_gateway::stages::key_hash;
+use rustix::fs::{Gid, Uid, chown};
 use tempfile::TempDir;
 
 use super::{BATCH, Gateway, KYC_API, OPS_PORTAL, Upstream};
@@ -24,6 +25,8 @@ pub struct Setup {
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
+    user: Option<u32>,
+    binary: PathBuf,
     stdout: Option<PathBuf>,
     tls_ca: Option<String>,
 }
@@ -131,6 +134,8 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
+            user: None,
+            binary: env!("CARGO_BIN_EXE_dcams-gateway").into(),
             stdout: None,
             tls_ca: None,
         };
@@ -204,6 +209,18 @@ impl Setup {
         self
     }
 
+    /// Runs another build than the one under test.
+    pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = binary.into();
+        self
+    }
+
+    /// Runs as this user, who is in no group but the one of the same number, instead of as root.
+    pub fn unprivileged(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
     /// The folder of the configuration.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -226,10 +243,11 @@ impl Setup {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let path: PathBuf = self.folder().join("gateway.toml");
         write_private(&path, self.text.as_bytes());
-        let binary = env!("CARGO_BIN_EXE_dcams-gateway");
-        let mut command = match self.most_descriptors {
-            None => Command::new(binary),
-            Some(most) => {
+        let binary = &self.binary;
+        let mut command = match (self.most_descriptors, self.user) {
+            (None, None) => Command::new(binary),
+            (None, Some(user)) => self.as_user(user),
+            (Some(most), _) => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]).arg(most.to_string()).arg(binary);
                 shell
@@ -241,6 +259,20 @@ impl Setup {
         }
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// The binary is copied into the folder, which is given to that user: where it was built may be closed to him.
+    fn as_user(&self, user: u32) -> Command {
+        let copy = self.folder().join("dcams-gateway");
+        fs::copy(&self.binary, &copy).unwrap();
+        let owner = (Some(Uid::from_raw(user)), Some(Gid::from_raw(user)));
+        for entry in fs::read_dir(self.folder()).unwrap() {
+            chown(entry.unwrap().path(), owner.0, owner.1).unwrap();
+        }
+        chown(self.folder(), owner.0, owner.1).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={user}"), format!("--regid={user}")]).arg("--clear-groups").arg(copy);
         command
     }
 }
