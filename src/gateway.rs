@@ -32,7 +32,9 @@ pub struct Gateway {
     pub recorder: Arc<Recorder>,
     /// The thread that writes them.
     pub writer: Arc<Writer>,
-    /// Set when the gateway is being stopped: no request is admitted any more.
+    /// Set when the gateway is told to stop: it is not ready, and its answers say that their connection closes.
+    pub stopping: AtomicBool,
+    /// Set when a stop has gone on for a while: no request is admitted any more.
     pub draining: Arc<AtomicBool>,
     pub(crate) stages: Stages,
     pub(crate) requests: Arc<Semaphore>,
@@ -143,6 +145,7 @@ impl Gateway {
             metrics,
             recorder,
             writer,
+            stopping: AtomicBool::new(false),
             draining,
             stages,
             requests,

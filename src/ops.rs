@@ -113,7 +113,7 @@ fn checkpoint(gateway: &Gateway) -> Response<Full<Bytes>> {
 /// Ready is who may be sent requests. Neither DCAMS being down nor an audit fault changes that: taking
 /// every instance out of service would help nobody.
 fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
-    let draining = gateway.draining.load(Ordering::Acquire);
+    let draining = gateway.stopping.load(Ordering::Acquire);
     let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let word = if draining { "draining" } else { "ready" };
     if !verbose {

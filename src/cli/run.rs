@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::process::Stop;
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
 use crate::config::{AuditOutput, Config, Listen, Loaded, Recording, Secrets};
@@ -31,6 +32,11 @@ pub(super) fn run(configured: &Configured) -> Exit {
 }
 
 async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
+    // Before anything is begun that a signal should not cut off.
+    let mut stop = match Stop::expected() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
     warn_of_anonymous(&loaded);
     if relies_on_a_pipe(&loaded.config) {
         tracing::warn!("{PIPE}");
@@ -45,16 +51,10 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
         Err(fault) => return failed(&fault),
     };
     announce(&running);
-    let stop = process::told_to_stop().await;
-    if stop != Exit::Ok {
-        return stop;
-    }
+    stop.told().await;
     tracing::info!(requests = gateway.recorder.in_progress(), "draining");
     // A second signal ends at once, and even then every record is written.
-    let cut = async {
-        process::told_to_stop().await;
-    };
-    match running.drain_until(cut).await {
+    match running.drain_until(stop.told()).await {
         Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),
         Drained::Cut(requests) => tracing::warn!(requests, "stopped with requests in progress"),
         Drained::Unrecorded(lines) => {

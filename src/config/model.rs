@@ -84,6 +84,8 @@ pub struct Data {
     pub hosts: Box<[Box<str>]>,
     /// How long SIGTERM waits for requests in flight.
     pub drain_timeout: Duration,
+    /// How long after SIGTERM requests on open connections are still served; later ones are 503 `draining`.
+    pub drain_grace: Duration,
 }
 
 /// One address of `data.listen`.

@@ -86,6 +86,8 @@ tables! {
         may hosts: List<Host> = ["localhost", "127.0.0.1", "[::1]"];
         /// How long SIGTERM waits for requests in progress.
         may drain_timeout: Time = "30s" => "0s" to "1h";
+        /// How long after SIGTERM requests on open connections are still served.
+        may drain_grace: Time = "5s" => "0s" to "1h";
     }
 
     /// A certificate chain and its private key; read again when the files change.

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::delivery::Deliveries;
+use super::last_call::Readable;
 
 /// What a connection may take its time for.
 #[derive(Clone, Copy)]
@@ -34,6 +35,10 @@ pub(super) struct Activity {
     blocked_since: AtomicU64,
     multiplexed: bool,
     left_unread: AtomicBool,
+    /// The socket is to be asked for arrivals at the next read.
+    looking: AtomicBool,
+    silent: AtomicBool,
+    asked: AtomicBool,
     gone: Notify,
     deliveries: Deliveries,
 }
@@ -78,6 +83,9 @@ impl Activity {
             blocked_since: AtomicU64::new(0),
             multiplexed,
             left_unread: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             gone: Notify::new(),
             deliveries: Deliveries::default(),
         })
@@ -117,7 +125,32 @@ impl Activity {
     pub(super) fn request(self: &Arc<Self>) -> InProgress {
         self.requests.fetch_add(1, Ordering::AcqRel);
         self.served.store(true, Ordering::Release);
+        self.asked.store(true, Ordering::Release);
         InProgress(Arc::clone(self))
+    }
+
+    /// Whether a request has ever come.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Since when nothing is in progress and nothing arrives, if so.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        let busy = self.requests.load(Ordering::Acquire) > 0 || self.head_since.load(Ordering::Acquire) > 0;
+        let quiet = Duration::from_millis(self.quiet_since.load(Ordering::Acquire));
+        (!busy).then(|| self.epoch + quiet)
+    }
+
+    /// Lets the next read that finds nothing ask the socket itself.
+    pub(super) fn look(&self) {
+        self.silent.store(false, Ordering::Release);
+        self.looking.store(true, Ordering::Release);
+    }
+
+    /// Whether that read found nothing, and the socket had nothing either.
+    pub(super) fn is_silent(&self) -> bool {
+        self.looking.store(false, Ordering::Release);
+        self.silent.load(Ordering::Acquire)
     }
 
     /// Until when nothing needs to be done, or why the connection must end now.
@@ -191,7 +224,7 @@ impl<S> Noted<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Readable + Unpin> AsyncRead for Noted<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -199,7 +232,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if read.is_pending() && this.activity.looking.load(Ordering::Acquire) {
+            this.activity.silent.store(!this.stream.has_arrivals(), Ordering::Release);
+        }
+        ready!(read)?;
         if buffer.filled().len() > before {
             this.activity.bytes_came();
         }

@@ -6,6 +6,7 @@ mod certificates;
 mod connection;
 mod delivery;
 mod doors;
+mod last_call;
 mod listen;
 mod unread;
 mod worker;
@@ -16,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::Listen;
@@ -35,7 +36,7 @@ pub struct Running {
     gateway: Arc<Gateway>,
     addresses: Vec<Listen>,
     ops: Option<SocketAddr>,
-    accepting: Vec<JoinHandle<()>>,
+    accepting: JoinSet<()>,
     workers: Workers,
     drain: watch::Sender<bool>,
     doors: Arc<Doors>,
@@ -85,12 +86,11 @@ pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
     let credentials = Arc::clone(&gateway.credentials);
     tokio::spawn(credentials.follow_suspended(Arc::clone(&gateway.config)));
     let addresses = listeners.iter().map(|listener| listener.address().clone()).collect();
-    let accepting = listeners
-        .into_iter()
-        .map(|listener| {
-            tokio::spawn(listener.accept_all(Arc::clone(&gateway), Arc::clone(&doors), workers.senders()))
-        })
-        .collect();
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        let (gateway, doors) = (Arc::clone(&gateway), Arc::clone(&doors));
+        accepting.spawn(listener.accept_until(drained.clone(), gateway, doors, workers.senders()));
+    }
     Ok(Running { gateway, addresses, ops, accepting, workers, drain, doors })
 }
 
@@ -107,26 +107,27 @@ impl Running {
         self.ops
     }
 
-    /// Refuses new connections, answers what is in progress within the drain limit, writes every record,
-    /// and ends the workers.
+    /// Serves what was accepted and what waits to be, refuses new connections, answers what is in progress within the
+    /// drain limit, writes every record, and ends the workers.
     pub async fn drain(self) -> Drained {
         self.drain_until(std::future::pending()).await
     }
 
     /// As [`drain`](Self::drain), but what is in progress when `cut` ends is cut off.
     pub async fn drain_until(self, cut: impl Future<Output = ()>) -> Drained {
-        let Self { gateway, accepting, workers, drain, doors, .. } = self;
-        gateway.draining.store(true, Ordering::Release);
-        for task in accepting {
-            task.abort();
-            // Cancelled is what it should be; the listener is closed once it is gone.
-            let _ = task.await;
-        }
+        let Self { gateway, mut accepting, workers, drain, doors, .. } = self;
+        let begun = Instant::now();
+        let data = &gateway.config.data;
+        let (refusing, deadline) = (begun + data.drain_grace, begun + data.drain_timeout);
+        gateway.draining.store(data.drain_grace.is_zero(), Ordering::Release);
+        gateway.stopping.store(true, Ordering::Release);
         let _ = drain.send(true);
-        let deadline = Instant::now() + gateway.config.data.drain_timeout;
         let whole = async {
+            // The queues of the listeners first: what waits there is in no count.
+            while accepting.join_next().await.is_some() {}
             while (gateway.recorder.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(10)).await;
+                gateway.draining.store(Instant::now() >= refusing, Ordering::Release);
             }
         };
         tokio::select! {

@@ -64,7 +64,7 @@ pub fn a_gateway_with_too_many_bytes_refuses() -> Met {
 }
 
 pub fn a_gateway_that_is_stopped_refuses() -> Met {
-    let mut scene = Scene::new();
+    let mut scene = Scene::with(|setup| setup.set("data.drain_grace", "0s"));
     let bytes = message(KYC_API, GET_STATUS.as_bytes());
     let (first, rest) = bytes.split_at(40);
     scene.connection.send(first);

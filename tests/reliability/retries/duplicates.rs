@@ -17,7 +17,7 @@ use crate::harness::{Gateway, KYC_API, PATH, Setup, Upstream, wait_for};
 const LANES: u64 = 32;
 
 fn runs() -> u64 {
-    std::env::var("RETRY_RUNS").map_or(8, |runs| runs.parse().unwrap())
+    crate::number_of("RETRY_RUNS").unwrap_or(8)
 }
 
 /// A retry rule that allows as much as it ever may.
