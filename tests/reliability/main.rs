@@ -28,6 +28,7 @@ mod trail;
 
 mod breaker;
 mod drain;
+mod faults;
 mod memory;
 mod retries;
 
