@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::process::Stop;
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
 use crate::config::{AuditOutput, Config, Data, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
+use crate::reload::{self, Reloader};
 use crate::server::{self, Drained, Passed, PassedFault, Running, descriptors};
 
 pub(super) fn run(configured: &Configured) -> Exit {
@@ -43,14 +45,18 @@ pub(super) fn run(configured: &Configured) -> Exit {
             return Exit::Io;
         }
     };
-    runtime.block_on(serve(loaded, secrets, passed))
+    runtime.block_on(serve(configured, loaded, secrets, passed))
 }
 
-async fn serve(loaded: Loaded, secrets: Secrets, passed: Passed) -> Exit {
+async fn serve(configured: &Configured, loaded: Loaded, secrets: Secrets, passed: Passed) -> Exit {
     if let Err(fault) = passed.expect_wanted(&loaded.config) {
         return not_wanted(&fault);
     }
     // Before anything is begun that a signal should not cut off.
+    let (Ok(source), Ok(hangup)) = (config_source::source(configured), signal(SignalKind::hangup())) else {
+        tell("signals cannot be received");
+        return Exit::Io;
+    };
     let mut stop = match Stop::expected() {
         Ok(stop) => stop,
         Err(exit) => return exit,
@@ -70,9 +76,10 @@ async fn serve(loaded: Loaded, secrets: Secrets, passed: Passed) -> Exit {
     };
     announce(&running);
     process::tell_supervisor(&NotifyState::Ready);
+    tokio::spawn(reload::follow(Reloader::new(Arc::clone(&gateway), source), hangup));
     stop.told().await;
     process::tell_supervisor(&NotifyState::Stopping);
-    tracing::info!(requests = gateway.recorder.in_progress(), "draining");
+    tracing::info!(requests = gateway.in_progress(), "draining");
     // A second signal ends at once, and even then every record is written.
     match running.drain_until(stop.told()).await {
         Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustls::ServerConfig;
 use socket2::SockFilter;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -46,7 +45,6 @@ const NO_BEGINNING: [SockFilter; 4] = [
 pub(super) struct Listener {
     socket: Socket,
     address: Listen,
-    tls: Option<Arc<ServerConfig>>,
     /// The socket file that was made here, and is removed at the end.
     file: Option<Inode>,
     /// It was there before this process, and stays.
@@ -75,7 +73,7 @@ pub(super) fn shown(address: &Listen) -> String {
 impl Listener {
     /// Binds `address`. Not with `SO_REUSEPORT`: another process of the same user could then take a
     /// share of the callers and their keys.
-    pub(super) fn open(address: &Listen, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+    pub(super) fn open(address: &Listen) -> io::Result<Self> {
         match address {
             Listen::Tcp(wanted) => {
                 let domain = socket2::Domain::for_address(*wanted);
@@ -87,35 +85,19 @@ impl Listener {
                 let listener = TcpListener::from_std(socket.into())?;
                 let bound = listener.local_addr()?;
                 let socket = Socket::Tcp { listener, loopback: bound.ip().is_loopback() };
-                Ok(Self {
-                    socket,
-                    address: Listen::Tcp(bound),
-                    tls,
-                    file: None,
-                    passed: false,
-                    porch: Porch::new(),
-                })
+                let address = Listen::Tcp(bound);
+                Ok(Self { socket, address, file: None, passed: false, porch: Porch::new() })
             }
             Listen::Unix(path) => {
                 let socket = Socket::Unix(open_unix(path)?);
-                Ok(Self {
-                    socket,
-                    address: address.clone(),
-                    tls: None,
-                    file: Inode::at(path),
-                    passed: false,
-                    porch: Porch::new(),
-                })
+                let (address, file) = (address.clone(), Inode::at(path));
+                Ok(Self { socket, address, file, passed: false, porch: Porch::new() })
             }
         }
     }
 
     /// Serves on a socket that was passed, which is neither bound nor removed here.
-    pub(super) fn adopt(
-        passed: PassedSocket,
-        address: &Listen,
-        tls: Option<Arc<ServerConfig>>,
-    ) -> io::Result<Self> {
+    pub(super) fn adopt(passed: PassedSocket, address: &Listen) -> io::Result<Self> {
         let socket = match passed {
             PassedSocket::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
@@ -130,7 +112,7 @@ impl Listener {
                 Socket::Unix(UnixListener::from_std(listener)?)
             }
         };
-        Ok(Self { socket, address: address.clone(), tls, file: None, passed: true, porch: Porch::new() })
+        Ok(Self { socket, address: address.clone(), file: None, passed: true, porch: Porch::new() })
     }
 
     /// Where it listens, with the port that was taken for port 0.
@@ -231,14 +213,15 @@ impl Listener {
     }
 
     fn let_in(&self, stream: Stream, peer: Peer, gateway: &Gateway, doors: &Arc<Doors>, workers: &Senders) {
+        let generation = gateway.current();
         match doors.enter(peer) {
             Ok(entry) => {
                 gateway.metrics.connection("accepted");
-                workers.hand_over(Accepted { stream, peer, tls: self.tls.clone(), entry });
+                workers.hand_over(Accepted { stream, peer, tls: generation.listener_tls(), entry });
             }
             Err(event) => {
                 gateway.metrics.connection(event);
-                if self.tls.is_none() {
+                if generation.listener_tls().is_none() {
                     self.porch.refuse(stream);
                 }
             }
@@ -295,7 +278,7 @@ pub fn try_address(address: &Listen) -> io::Result<()> {
         }
         Listen::Tcp(_) => None,
     };
-    let tried = Listener::open(address, None).map(drop);
+    let tried = Listener::open(address).map(drop);
     if let Some(folder) = folder {
         // Made by the trial, perhaps as another user than the gateway's. It may not have been made.
         let _ = std::fs::remove_dir(folder);
@@ -310,7 +293,7 @@ pub fn try_address(address: &Listen) -> io::Result<()> {
 /// What [`start_on`](super::start_on) would fail with.
 pub fn try_passed(passed: &mut Passed, address: &Listen) -> io::Result<()> {
     match passed.socket_on(address) {
-        Some(socket) => Listener::adopt(socket, address, None).map(drop),
+        Some(socket) => Listener::adopt(socket, address).map(drop),
         None => Err(io::ErrorKind::NotFound.into()),
     }
 }
@@ -400,7 +383,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let path = folder.path().join("data.sock");
-        let listen = || Listener::open(&Listen::Unix(path.clone()), None).unwrap();
+        let listen = || Listener::open(&Listen::Unix(path.clone())).unwrap();
         drop(listen());
         assert!(!path.exists());
 
