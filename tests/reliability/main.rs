@@ -29,6 +29,8 @@ mod trail;
 mod drain;
 mod faults;
 mod memory;
+mod overload;
+mod peers;
 
 /// A number in the environment.
 fn number_of(variable: &str) -> Option<u64> {

@@ -26,6 +26,7 @@ pub struct Setup {
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
+    cgroup: Option<PathBuf>,
     names_server: Option<Ipv4Addr>,
     user: Option<u32>,
     binary: PathBuf,
@@ -136,6 +137,7 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
+            cgroup: None,
             names_server: None,
             user: None,
             binary: env!("CARGO_BIN_EXE_dcams-gateway").into(),
@@ -233,6 +235,12 @@ impl Setup {
         self
     }
 
+    /// Starts the process as a member of this control group.
+    pub fn within(mut self, cgroup: &Path) -> Self {
+        self.cgroup = Some(cgroup.to_owned());
+        self
+    }
+
     /// The folder of the configuration.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -257,6 +265,12 @@ impl Setup {
         write_private(&path, self.text.as_bytes());
         let binary = &self.binary;
         let mut command = match (self.most_descriptors, self.user) {
+            (None, None) if self.cgroup.is_some() => {
+                let mut shell = Command::new("/bin/sh");
+                let procs = self.cgroup.iter().map(|cgroup| cgroup.join("cgroup.procs"));
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).args(procs).arg(binary);
+                shell
+            }
             (None, None) if self.names_server.is_some() => self.as_named(),
             (None, None) => Command::new(binary),
             (None, Some(user)) => self.as_user(user),
