@@ -26,11 +26,15 @@ mod book;
 #[path = "../audit/trail.rs"]
 mod trail;
 
+mod breaker;
 mod drain;
 mod faults;
 mod memory;
 mod overload;
 mod peers;
+mod reload;
+mod retries;
+mod rotation;
 
 /// A number in the environment.
 fn number_of(variable: &str) -> Option<u64> {
