@@ -209,6 +209,10 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	    cargo test --locked --release --test reliability clearing_costs_little -- --nocapture --ignored
 	$(call headline,experiments: $(DRAIN_RESTARTS) restarts under load and 500 requests in flight at SIGTERM)
 	DRAIN_RESTARTS=$(DRAIN_RESTARTS) cargo test --locked --release --test reliability drain:: -- --nocapture --test-threads 1
+	$(call headline,experiments: overload, slow and greedy peers)
+	OVERLOAD_STRICT=1 OVERLOAD_REQUESTS=16 OVERLOAD_SECONDS=10 OVERLOAD_ROUNDS=20 \
+	    cargo test --locked --release --test reliability overload -- --nocapture --test-threads 1
+	PEERS_REQUESTS=2000 cargo test --locked --release --test reliability peers -- --nocapture --test-threads 1
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo

@@ -29,6 +29,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
     passed: Option<TcpListener>,
+    cgroup: Option<PathBuf>,
     names_server: Option<Ipv4Addr>,
     user: Option<u32>,
     binary: PathBuf,
@@ -140,6 +141,7 @@ impl Setup {
             environment: Vec::new(),
             most_descriptors: None,
             passed: None,
+            cgroup: None,
             names_server: None,
             user: None,
             binary: env!("CARGO_BIN_EXE_dcams-gateway").into(),
@@ -244,6 +246,12 @@ impl Setup {
         self
     }
 
+    /// Starts the process as a member of this control group.
+    pub fn within(mut self, cgroup: &Path) -> Self {
+        self.cgroup = Some(cgroup.to_owned());
+        self
+    }
+
     /// The folder of the configuration.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -272,6 +280,12 @@ impl Setup {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
                 shell.arg(binary);
+                shell
+            }
+            (None, None) if self.cgroup.is_some() => {
+                let mut shell = Command::new("/bin/sh");
+                let procs = self.cgroup.iter().map(|cgroup| cgroup.join("cgroup.procs"));
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).args(procs).arg(binary);
                 shell
             }
             (None, None) if self.names_server.is_some() => self.as_named(),
