@@ -30,7 +30,9 @@ mod breaker;
 mod drain;
 mod faults;
 mod memory;
+mod reload;
 mod retries;
+mod rotation;
 
 /// A number in the environment.
 fn number_of(variable: &str) -> Option<u64> {
