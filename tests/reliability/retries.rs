@@ -38,7 +38,7 @@ fn code(code: &str) -> Option<String> {
 #[test]
 fn a_read_is_tried_again_and_each_attempt_is_recorded() {
     let upstream = Upstream::start();
-    let gateway = started(&upstream, "1s").set("upstream.retry.attempt_timeout", "300ms").start();
+    let gateway = started(&upstream, "1s").set("upstream.retry.attempt_timeout", "2s").start();
     for (fault, ended_by) in [
         (Fault::ResetOnAccept, "upstream_unreachable"),
         (Fault::HangOnAccept, "upstream_unreachable"),
@@ -78,7 +78,7 @@ fn a_write_is_tried_again_only_where_no_connection_came_about() {
         assert_eq!((fault, told(&gateway, &answer)), (fault, expected));
         assert_eq!(upstream.received().len(), 1);
     }
-    let gateway = started(&upstream, "1s").set("endpoints.storage.deadline", "400ms").start();
+    let gateway = started(&upstream, "1s").set("endpoints.storage.deadline", "3s").start();
     for (fault, ended_by) in [
         (Fault::Html { status: 503 }, "upstream_invalid"),
         (Fault::ResetAfterRequest, "upstream_truncated"),
