@@ -178,6 +178,8 @@ AUDIT_KILLS ?= 1000
 AUDIT_FLOOD ?= 1000000
 # Requests before memory is searched, of which CI sends 50.
 MEMORY_REQUESTS ?= 1000
+# Requests of several callers while the upstream sends answers twice, of which CI sends 5,000.
+CROSSING ?= 1000000
 
 .PHONY: experiments
 experiments: ## The properties with CASES (100000) cases each, the audit with large counts, half an hour of fuzzing a target; CI runs small counts of the same code.
@@ -197,6 +199,8 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	cargo test --locked --release --test reliability memory -- --nocapture --test-threads 1
 	MEMORY_CLEARING=$(abspath $(BINARY))-clearing \
 	    cargo test --locked --release --test reliability clearing_costs_little -- --nocapture --ignored
+	$(call headline,experiments: $(CROSSING) interleaved requests while answers are sent twice)
+	CROSSING_REQUESTS=$(CROSSING) cargo test --locked --release --test reliability crossing -- --nocapture --test-threads 1
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo

@@ -26,6 +26,7 @@ mod book;
 #[path = "../audit/trail.rs"]
 mod trail;
 
+mod crossing;
 mod drain;
 mod faults;
 mod memory;
