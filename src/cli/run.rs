@@ -5,21 +5,29 @@ use std::sync::Arc;
 use super::process::Stop;
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
-use crate::config::{AuditOutput, Config, Listen, Loaded, Recording, Secrets};
+use crate::config::{AuditOutput, Config, Data, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
-use crate::server::{self, Drained, Running};
+use crate::server::{self, Drained, Running, descriptors};
 
 pub(super) fn run(configured: &Configured) -> Exit {
     process::keep_memory_private();
-    // How many there are is check's to tell.
-    let _ = process::raise_descriptor_limit();
-    let (loaded, secrets) = match config_source::load(configured) {
+    let descriptors = process::raise_descriptor_limit();
+    let (mut loaded, secrets) = match config_source::load(configured) {
         Ok(read) => read,
         Err(exit) => return exit,
     };
     if let Err(fault) = process::log_to_stderr(&loaded.config.log) {
         tell(&fault.to_string());
         return Exit::Config;
+    }
+    if descriptors::fit(&mut loaded.config, descriptors) {
+        let Data { max_connections, max_requests, .. } = loaded.config.data;
+        tracing::warn!(
+            descriptors,
+            max_connections,
+            max_requests,
+            "fewer descriptors are allowed than the limits could need: the limits are lower than configured"
+        );
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

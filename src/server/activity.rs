@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::delivery::Deliveries;
 use super::last_call::Readable;
+use super::seat::{Asking, Seat};
 
 /// What a connection may take its time for.
 #[derive(Clone, Copy)]
@@ -41,6 +42,7 @@ pub(super) struct Activity {
     asked: AtomicBool,
     gone: Notify,
     deliveries: Deliveries,
+    seat: Arc<Seat>,
 }
 
 /// Why a connection must end.
@@ -73,7 +75,7 @@ impl Overdue {
 
 impl Activity {
     /// A connection that was just accepted. On a `multiplexed` one (HTTP/2) bytes are no sign of a head.
-    pub(super) fn new(multiplexed: bool) -> Arc<Self> {
+    pub(super) fn new(multiplexed: bool, seat: Arc<Seat>) -> Arc<Self> {
         Arc::new(Self {
             epoch: Instant::now(),
             requests: AtomicUsize::new(0),
@@ -88,6 +90,7 @@ impl Activity {
             asked: AtomicBool::new(false),
             gone: Notify::new(),
             deliveries: Deliveries::default(),
+            seat,
         })
     }
 
@@ -126,7 +129,12 @@ impl Activity {
         self.requests.fetch_add(1, Ordering::AcqRel);
         self.served.store(true, Ordering::Release);
         self.asked.store(true, Ordering::Release);
-        InProgress(Arc::clone(self))
+        InProgress { activity: Arc::clone(self), _asking: self.seat.request() }
+    }
+
+    /// The place that the connection takes.
+    pub(super) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 
     /// Whether a request has ever come.
@@ -198,13 +206,17 @@ impl Activity {
 }
 
 /// A request in progress on a connection.
-pub(super) struct InProgress(Arc<Activity>);
+pub(super) struct InProgress {
+    activity: Arc<Activity>,
+    _asking: Asking,
+}
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.quiet_since.store(self.0.now(), Ordering::Release);
-        self.0.head_since.store(0, Ordering::Release);
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+        let activity = &self.activity;
+        activity.quiet_since.store(activity.now(), Ordering::Release);
+        activity.head_since.store(0, Ordering::Release);
+        activity.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -292,7 +304,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_ends_at_the_first_byte_deadline() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         assert!(activity.judge(&PATIENCE).is_ok());
         tokio::time::advance(Duration::from_millis(1_100)).await;
         assert_eq!(activity.judge(&PATIENCE), Err(Overdue::FirstByte));
@@ -300,7 +312,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_ends_at_the_header_deadline() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         activity.bytes_came();
         tokio::time::advance(Duration::from_millis(1_500)).await;
         activity.bytes_came();
@@ -311,7 +323,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_served_may_be_idle_for_longer() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         activity.bytes_came();
         let request = activity.request();
         tokio::time::advance(Duration::from_secs(60)).await;
@@ -325,7 +337,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_stops_reading_is_given_up() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         let _request = activity.request();
         activity.write_ended(true);
         tokio::time::advance(Duration::from_millis(3_100)).await;

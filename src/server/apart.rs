@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::connection::{Context, serve_http1};
+use super::connection::{Context, OtherEnd, serve_http1};
 use crate::arrival::Peer;
 use crate::gateway::Gateway;
 use crate::stack::stack;
@@ -29,7 +29,8 @@ impl Apart {
         let (stack, context) = (stack(gateway, client), Arc::new(Context::new(gateway, drained)));
         let serve = move |stream, peer| -> Served {
             let (stack, context) = (stack.clone(), Arc::clone(&context));
-            Box::pin(async move { serve_http1(stream, peer, stack, &context).await })
+            let end = OtherEnd { peer, seat: Arc::default() };
+            Box::pin(async move { serve_http1(stream, end, stack, &context).await })
         };
         Self { serve: Box::new(serve) }
     }

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -23,6 +24,7 @@ use tower::{Service, ServiceExt};
 use super::activity::{Activity, Noted, Overdue, Patience};
 use super::delivery::Delivered;
 use super::last_call::{LastCall, Readable};
+use super::seat::Seat;
 use super::unread::Unread;
 use super::worker::{Accepted, Stream};
 use crate::arrival::{Arrival, Peer};
@@ -73,10 +75,37 @@ where
         + 'static,
 {
     let Accepted { stream, peer, tls, entry } = accepted;
+    let seat = Arc::clone(entry.seat());
+    tokio::select! {
+        () = serve_stream(stream, tls, OtherEnd { peer, seat }, stack, &context) => {}
+        // Nothing is lost with it: neither a request nor an answer of a caller.
+        () = entry.must_leave() => context.metrics.connection("gave_way"),
+    }
+    drop(entry);
+}
+
+/// The other end, and the place that its connection takes.
+pub(super) struct OtherEnd {
+    pub(super) peer: Peer,
+    pub(super) seat: Arc<Seat>,
+}
+
+async fn serve_stream<S>(
+    stream: Stream,
+    tls: Option<Arc<ServerConfig>>,
+    end: OtherEnd,
+    stack: S,
+    context: &Context,
+) where
+    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
     match (stream, tls) {
         (Stream::Tcp(stream), None) => {
             if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
-                serve_http1(stream, peer, stack, &context).await;
+                serve_http1(stream, end, stack, context).await;
             }
         }
         (Stream::Tcp(stream), Some(tls)) => {
@@ -87,9 +116,9 @@ where
             };
             match timeout(context.patience.first_byte, accepting).await {
                 Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    serve_http2(stream, peer, stack, &context).await;
+                    serve_http2(stream, end, stack, context).await;
                 }
-                Ok(Ok(stream)) => serve_http1(stream, peer, stack, &context).await,
+                Ok(Ok(stream)) => serve_http1(stream, end, stack, context).await,
                 Ok(Err(error)) if error.kind() == ErrorKind::NotConnected => {}
                 Ok(Err(_)) => context.metrics.connection("tls_failed"),
                 Err(_) => context.metrics.connection("first_byte_timeout"),
@@ -97,19 +126,19 @@ where
         }
         (Stream::Unix(stream), _) => {
             if let Ok(stream) = tokio::net::UnixStream::from_std(stream) {
-                serve_http1(stream, peer, stack, &context).await;
+                serve_http1(stream, end, stack, context).await;
             }
         }
     }
-    drop(entry);
 }
 
-pub(super) async fn serve_http1<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
+pub(super) async fn serve_http1<IO, S>(stream: IO, end: OtherEnd, stack: S, context: &Context)
 where
     IO: AsyncRead + AsyncWrite + Readable + Unpin,
     S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible> + Clone,
 {
-    let activity = Activity::new(false);
+    let OtherEnd { peer, seat } = end;
+    let activity = Activity::new(false, seat);
     let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
     // Boxed, because hyper gives the stream back only of a connection that can be moved.
     let service = service_fn(|request| {
@@ -163,7 +192,7 @@ where
     }
 }
 
-async fn serve_http2<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
+async fn serve_http2<IO, S>(stream: IO, end: OtherEnd, stack: S, context: &Context)
 where
     IO: AsyncRead + AsyncWrite + Readable + Unpin + Send + 'static,
     S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
@@ -171,7 +200,8 @@ where
         + Send
         + 'static,
 {
-    let activity = Activity::new(true);
+    let OtherEnd { peer, seat } = end;
+    let activity = Activity::new(true, seat);
     let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
     let of_requests = Arc::clone(&activity);
     let last_call = context.last_call.clone();
@@ -225,8 +255,13 @@ where
     S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible>,
 {
     let in_progress = activity.request();
+    let undecided = activity.seat().undecided();
     let request = Unread::of(request, &activity);
     let mut response = stack.oneshot(Arrival { request, peer }).await?;
+    if let Some(caller) = response.body().caller() {
+        activity.seat().identified(caller);
+    }
+    drop(undecided);
     if activity.left_unread() || last_call.is_out() && !activity.is_multiplexed() {
         // Else the caller would send its next request into a connection that closes.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

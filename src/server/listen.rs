@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustls::ServerConfig;
 use socket2::SockFilter;
@@ -14,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::doors::Doors;
+use super::porch::Porch;
 use super::worker::{Accepted, Senders, Stream};
 use crate::arrival::Peer;
 use crate::config::Listen;
@@ -45,6 +48,7 @@ pub(super) struct Listener {
     tls: Option<Arc<ServerConfig>>,
     /// The socket file that was made here, and is removed at the end.
     file: Option<Inode>,
+    porch: Porch,
 }
 
 /// What tells a file from another at the same path: device and number. Neither is used again while the socket that
@@ -80,11 +84,17 @@ impl Listener {
                 let listener = TcpListener::from_std(socket.into())?;
                 let bound = listener.local_addr()?;
                 let socket = Socket::Tcp { listener, loopback: bound.ip().is_loopback() };
-                Ok(Self { socket, address: Listen::Tcp(bound), tls, file: None })
+                Ok(Self { socket, address: Listen::Tcp(bound), tls, file: None, porch: Porch::new() })
             }
             Listen::Unix(path) => {
                 let socket = Socket::Unix(open_unix(path)?);
-                Ok(Self { socket, address: address.clone(), tls: None, file: Inode::at(path) })
+                Ok(Self {
+                    socket,
+                    address: address.clone(),
+                    tls: None,
+                    file: Inode::at(path),
+                    porch: Porch::new(),
+                })
             }
         }
     }
@@ -124,6 +134,7 @@ impl Listener {
     async fn accept_all(&self, gateway: &Gateway, doors: &Arc<Doors>, workers: &Senders) {
         let mut wanting = false;
         loop {
+            doors.settled().await;
             let (stream, peer) = match self.accept().await {
                 Ok(accepted) => {
                     if std::mem::take(&mut wanting) {
@@ -139,6 +150,10 @@ impl Listener {
                         if !std::mem::replace(&mut wanting, true) {
                             tracing::warn!(os = error.raw_os_error(), "connections cannot be accepted");
                         }
+                        // An accept fails so, too, while nobody waits to be accepted.
+                        if self.is_waited_for() {
+                            doors.make_room();
+                        }
                         tokio::time::sleep(PAUSE).await;
                     }
                     continue;
@@ -146,6 +161,17 @@ impl Listener {
             };
             self.let_in(stream, peer, gateway, doors, workers);
         }
+    }
+
+    /// Whether a connection waits to be accepted.
+    fn is_waited_for(&self) -> bool {
+        let listener = match &self.socket {
+            Socket::Tcp { listener, .. } => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
+        };
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::from_borrowed_fd(listener, PollFlags::IN)], Some(&at_once))
+            .is_ok_and(|count| count > 0)
     }
 
     /// Accepts what waits, by the kernel's own word and not the runtime's, which may not have heard of it yet.
@@ -172,7 +198,12 @@ impl Listener {
                 gateway.metrics.connection("accepted");
                 workers.hand_over(Accepted { stream, peer, tls: self.tls.clone(), entry });
             }
-            Err(event) => gateway.metrics.connection(event),
+            Err(event) => {
+                gateway.metrics.connection(event);
+                if self.tls.is_none() {
+                    self.porch.refuse(stream);
+                }
+            }
         }
     }
 

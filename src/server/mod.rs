@@ -5,9 +5,12 @@ mod apart;
 mod certificates;
 mod connection;
 mod delivery;
-mod doors;
+pub mod descriptors;
+pub(crate) mod doors;
 mod last_call;
 mod listen;
+mod porch;
+pub(crate) mod seat;
 mod unread;
 mod worker;
 
@@ -78,7 +81,11 @@ pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
         None => None,
     };
     let (drain, drained) = watch::channel(false);
-    let doors = Arc::new(Doors::new(data.max_connections, data.max_connections_per_peer, &gateway.metrics));
+    let doors = Arc::new(Doors::new(
+        data.max_connections,
+        data.max_connections_per_peer,
+        Some(gateway.metrics.connections_open.clone()),
+    ));
     let workers = Workers::start(&gateway, data.workers, &drained)?;
     if let Some(tls) = tls {
         tokio::spawn(tls.follow_files());

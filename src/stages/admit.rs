@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Routed;
 use crate::config::Config;
 use crate::ids::{CallerId, EndpointId};
-use crate::limits::{NamedLimiter, Slot, Slots};
+use crate::limits::{Common, NamedLimiter, Slot, Slots};
 use crate::reject::{Limit, Reject};
 use crate::stage::Stage;
 use crate::track::{Step, Track, Tracks};
@@ -44,10 +44,11 @@ impl Admit {
     /// Limits the callers of `config`; admits nobody once `draining` is set.
     #[must_use]
     pub fn new(config: &Config, draining: Arc<AtomicBool>) -> Self {
-        let limits = config
-            .callers
-            .iter()
-            .map(|caller| (NamedLimiter::new(Limit::Caller, caller.rate), Slots::new(caller.max_requests)));
+        let (own, common) = Common::share_out(config.data.max_requests, config.callers.len());
+        let limits = config.callers.iter().map(|caller| {
+            let slots = Slots::new(caller.max_requests, own, Arc::clone(&common));
+            (NamedLimiter::new(Limit::Caller, caller.rate), slots)
+        });
         Self { limits: limits.collect(), draining }
     }
 }

@@ -24,8 +24,8 @@ use super::retry::Left;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
+use crate::pages::Pages;
 use crate::reject::{Fate, Reject};
-use crate::wiped::Wiped;
 
 /// So much of each answer needs no room in the budget: what a write is answered never waits behind images.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -76,10 +76,8 @@ pub struct Answered {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body, which holds the room that it takes.
     pub body: Bytes,
-    /// The room it takes.
-    pub room: Room,
 }
 
 impl Client {
@@ -168,7 +166,14 @@ impl Client {
     }
 
     async fn connect(&self, exchange: &Exchange, endpoint: &Endpoint) -> Result<Connection, Reject> {
-        let connection = self.connector.connect(&endpoint.url).await?;
+        let connection = match self.connector.connect(&endpoint.url).await {
+            // Out of descriptors: those of idle connections serve better here.
+            Err(Reject::Internal) => {
+                self.pool.clear();
+                self.connector.connect(&endpoint.url).await?
+            }
+            connected => connected?,
+        };
         if let Some(share) = connection.share() {
             self.pool.put(exchange.caller, exchange.endpoint, share);
         }
@@ -212,17 +217,17 @@ impl Client {
             return Err(Reject::UpstreamInvalid(exchange.fate));
         }
         let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal)?;
-        let mut bytes = Wiped::default();
+        let most = usize::try_from(promised.unwrap_or(limit)).unwrap_or(usize::MAX);
+        let mut pages = Pages::new(most);
         if let Some(promised) = promised {
             // All at once: answers that each hold a part and wait for the rest would never end.
             let patience = exchange.deadline.saturating_duration_since(Instant::now());
             self.make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange.fate).await?;
-            bytes = Wiped::with_room(usize::try_from(promised).unwrap_or(0));
         }
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
             let Ok(chunk) = frame.into_data() else { continue };
-            let (before, after) = (bytes.len() as u64, bytes.len() as u64 + chunk.len() as u64);
+            let (before, after) = (pages.len() as u64, pages.len() as u64 + chunk.len() as u64);
             if after > limit {
                 return Err(Reject::UpstreamInvalid(exchange.fate));
             }
@@ -230,9 +235,9 @@ impl Client {
                 let more = after.saturating_sub(before.max(SMALL_BYTES));
                 self.make_room(&mut room, more, self.config.data.budget_wait, exchange.fate).await?;
             }
-            bytes.push(&chunk);
+            pages.push(chunk);
         }
-        Ok(Answered { status: head.status, headers: head.headers, body: bytes.into_bytes(), room })
+        Ok(Answered { status: head.status, headers: head.headers, body: pages.into_bytes(room) })
     }
 
     async fn make_room(

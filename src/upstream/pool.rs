@@ -1,7 +1,8 @@
 //! Which open connection serves a caller's next request?
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,6 +17,9 @@ pub struct Pool {
     shelves: Box<[Mutex<VecDeque<Idle>>]>,
     endpoints: usize,
     most: usize,
+    /// On all shelves, and how many there may be: as many as requests in progress, each of which left one.
+    kept: AtomicUsize,
+    most_in_all: usize,
     idle_timeout: Duration,
 }
 
@@ -33,6 +37,8 @@ impl Pool {
             shelves: (0..shelves).map(|_| Mutex::default()).collect(),
             endpoints: config.endpoints.len(),
             most: config.upstream.max_idle_per_caller,
+            kept: AtomicUsize::new(0),
+            most_in_all: config.data.max_requests.div_ceil(config.data.workers.max(1)),
             idle_timeout: config.upstream.idle_timeout,
         }
     }
@@ -40,13 +46,14 @@ impl Pool {
     /// Takes the connection that was used last, if it is still good; of one that serves many requests at
     /// once, a share.
     pub fn take(&self, caller: CallerId, endpoint: EndpointId) -> Option<Connection> {
-        let mut shelf = self.shelf(caller, endpoint)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = locked(self.shelf(caller, endpoint)?);
         while let Some(idle) = shelf.pop_back() {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
             if idle.since.elapsed() >= self.idle_timeout || !idle.connection.is_reusable() {
                 continue;
             }
             if let Some(share) = idle.connection.share() {
-                shelf.push_back(Idle { connection: share, since: Instant::now() });
+                self.keep(&mut shelf, share);
             }
             return Some(idle.connection);
         }
@@ -56,22 +63,55 @@ impl Pool {
     /// Keeps a connection whose last answer was read to its end, or that serves many requests at once.
     pub fn put(&self, caller: CallerId, endpoint: EndpointId, connection: Connection) {
         let Some(shelf) = self.shelf(caller, endpoint) else { return };
-        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.push_back(Idle { connection, since: Instant::now() });
+        let mut shelf = locked(shelf);
+        self.keep(&mut shelf, connection);
         while shelf.len() > self.most {
             shelf.pop_front();
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(shelf);
+        if self.kept.load(Ordering::Relaxed) > self.most_in_all {
+            self.drop_oldest();
         }
     }
 
     /// Closes what has been idle for too long, and what the upstream has closed.
     pub fn sweep(&self) {
+        self.retain(|idle| idle.since.elapsed() < self.idle_timeout && idle.connection.is_reusable());
+    }
+
+    /// Closes all of them: their descriptors are needed.
+    pub fn clear(&self) {
+        self.retain(|_| false);
+    }
+
+    fn retain(&self, is_kept: impl Fn(&Idle) -> bool) {
         for shelf in &self.shelves {
-            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            shelf.retain(|idle| idle.since.elapsed() < self.idle_timeout && idle.connection.is_reusable());
+            let mut shelf = locked(shelf);
+            let before = shelf.len();
+            shelf.retain(&is_kept);
+            self.kept.fetch_sub(before - shelf.len(), Ordering::Relaxed);
         }
+    }
+
+    fn drop_oldest(&self) {
+        let since = |shelf: &&Mutex<VecDeque<Idle>>| locked(shelf).front().map(|idle| idle.since);
+        let oldest = self.shelves.iter().filter(|shelf| since(shelf).is_some()).min_by_key(since);
+        if oldest.and_then(|shelf| locked(shelf).pop_front()).is_some() {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&self, shelf: &mut VecDeque<Idle>, connection: Connection) {
+        shelf.push_back(Idle { connection, since: Instant::now() });
+        self.kept.fetch_add(1, Ordering::Relaxed);
     }
 
     fn shelf(&self, caller: CallerId, endpoint: EndpointId) -> Option<&Mutex<VecDeque<Idle>>> {
         self.shelves.get(usize::from(caller.0) * self.endpoints + usize::from(endpoint.0))
     }
+}
+
+fn locked(shelf: &Mutex<VecDeque<Idle>>) -> MutexGuard<'_, VecDeque<Idle>> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -172,7 +172,7 @@ fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
     for (name, value) in allowed_headers(&answered.headers).into_iter().flatten() {
         headers.insert(name, value);
     }
-    let mut response = Response::new(Answer { body: answered.body, room: answered.room, slot });
+    let mut response = Response::new(Answer { body: answered.body, slot });
     *response.status_mut() = answered.status;
     *response.headers_mut() = headers;
     response
