@@ -101,6 +101,8 @@ fn online(config: &Config, report: &mut String) -> Exit {
     let Ok(runtime) = runtime else { return Exit::Io };
     let listeners = runtime.block_on(async { listeners(config) });
     let verdicts = [lock(config), listeners, upstreams(config, &runtime, report)];
+    // A look-up of a name may last half a minute, and what is said of it is known.
+    runtime.shutdown_background();
     verdicts.into_iter().find(|verdict| *verdict != Exit::Ok).unwrap_or(Exit::Ok)
 }
 
