@@ -26,10 +26,12 @@ mod book;
 #[path = "../audit/trail.rs"]
 mod trail;
 
+mod breaker;
 mod crossing;
 mod drain;
 mod faults;
 mod memory;
+mod retries;
 
 /// A number in the environment.
 fn number_of(variable: &str) -> Option<u64> {
