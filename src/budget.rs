@@ -16,10 +16,12 @@ use crate::stragglers::{Straggler, Stragglers};
 
 /// A number of bytes that may be held at once, shared by everyone who holds some.
 #[derive(Clone)]
-pub struct Budget(Arc<Shared>);
+pub struct Budget {
+    limit: u64,
+    shared: Arc<Shared>,
+}
 
 struct Shared {
-    limit: u64,
     used: AtomicU64,
     /// Bytes that are on their way and claimed, beside those in use.
     claimed: AtomicU64,
@@ -35,7 +37,13 @@ impl Budget {
     #[must_use]
     pub fn new(limit: u64, gauge: Option<Gauge>) -> Self {
         let (used, claimed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self(Arc::new(Shared { limit, used, claimed, freed: Notify::new(), gauge }))
+        Self { limit, shared: Arc::new(Shared { used, claimed, freed: Notify::new(), gauge }) }
+    }
+
+    /// A budget of `limit` bytes, among which are those that are in use of this one.
+    #[must_use]
+    pub fn succeeded_by(&self, limit: u64) -> Self {
+        Self { limit, shared: Arc::clone(&self.shared) }
     }
 
     /// An empty reservation, which grows as bytes arrive.
@@ -47,30 +55,30 @@ impl Budget {
     /// The most that can be in use, bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.0.limit
+        self.limit
     }
 
     /// What is in use, bytes.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.0.used.load(Ordering::Acquire)
+        self.shared.used.load(Ordering::Acquire)
     }
 
     /// Whether a large body of so many bytes could begin beside what is in use and claimed. One that is as large
     /// as all of the budget can, while little is.
     fn fits(&self, bytes: u64, claimed: u64) -> bool {
-        let small = self.0.limit / FOR_SMALL;
-        self.used().saturating_add(claimed) <= (self.0.limit - small).saturating_sub(bytes).max(small)
+        let small = self.limit / FOR_SMALL;
+        self.used().saturating_add(claimed) <= (self.limit - small).saturating_sub(bytes).max(small)
     }
 
     fn claim(&self, bytes: u64) -> bool {
         let claim = |claimed: u64| claimed.checked_add(bytes).filter(|_| self.fits(bytes, claimed));
-        self.0.claimed.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
+        self.shared.claimed.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
     }
 
     fn take(&self, bytes: u64) -> bool {
-        let took = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-            used.checked_add(bytes).filter(|sum| *sum <= self.0.limit)
+        let took = self.shared.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= self.limit)
         });
         if took.is_ok() {
             self.show();
@@ -79,13 +87,13 @@ impl Budget {
     }
 
     fn give_back(&self, bytes: u64) {
-        self.0.used.fetch_sub(bytes, Ordering::AcqRel);
+        self.shared.used.fetch_sub(bytes, Ordering::AcqRel);
         self.show();
-        self.0.freed.notify_waiters();
+        self.shared.freed.notify_waiters();
     }
 
     fn show(&self) {
-        if let Some(gauge) = &self.0.gauge {
+        if let Some(gauge) = &self.shared.gauge {
             gauge.set(i64::try_from(self.used()).unwrap_or(i64::MAX));
         }
     }
@@ -119,7 +127,7 @@ impl Reservation {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             // Registered before the second look, so that what is given back in between is seen.
-            let freed = budget.0.freed.notified();
+            let freed = budget.shared.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
             if self.try_grow(bytes) {
@@ -150,7 +158,7 @@ impl Reservation {
     fn give_up(&mut self, bytes: u64) {
         let less = self.claimed.min(bytes);
         self.claimed -= less;
-        self.budget.0.claimed.fetch_sub(less, Ordering::AcqRel);
+        self.budget.shared.claimed.fetch_sub(less, Ordering::AcqRel);
     }
 }
 
@@ -190,10 +198,10 @@ pub enum Short {
 }
 
 impl Shares {
-    /// Shares of `all`, bytes each, in the order of [`CallerId`].
+    /// Shares of `all`, in the order of [`CallerId`].
     #[must_use]
-    pub fn new(all: Budget, shares: impl Iterator<Item = u64>) -> Self {
-        let callers = shares.map(|bytes| Budget::new(bytes, None)).collect();
+    pub fn new(all: Budget, shares: impl Iterator<Item = Budget>) -> Self {
+        let callers = shares.collect();
         Self { all, callers, stragglers: Stragglers::default() }
     }
 
@@ -240,7 +248,7 @@ impl Room {
     pub fn fits(&self, bytes: u64) -> Result<(), Short> {
         let fits = |reservation: &Reservation| {
             let budget = &reservation.budget;
-            budget.fits(bytes, budget.0.claimed.load(Ordering::Acquire))
+            budget.fits(bytes, budget.shared.claimed.load(Ordering::Acquire))
         };
         if !fits(&self.of_caller) {
             return Err(Short::OfCaller(self.of_caller.budget.limit()));
@@ -302,8 +310,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn bytes_in_use_count_after_the_budget_changed() {
+        let budget = Budget::new(10, None);
+        let mut before = budget.reserve_none();
+        assert_eq!(before.grow(8, Duration::ZERO).await, Ok(()));
+        let mut after = budget.succeeded_by(9).reserve_none();
+        assert_eq!(after.grow(2, Duration::ZERO).await, Err(Full));
+        assert_eq!(after.grow(1, Duration::ZERO).await, Ok(()));
+        drop(before);
+        assert_eq!(after.grow(8, Duration::ZERO).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_caller_cannot_use_more_than_its_share() {
-        let shares = Shares::new(Budget::new(10, None), [6, 6].into_iter());
+        let shares =
+            Shares::new(Budget::new(10, None), [6, 6].map(|bytes| Budget::new(bytes, None)).into_iter());
         let (mut greedy, mut other) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
         assert_eq!(greedy.grow(7, Duration::ZERO).await, Err(Short::OfCaller(6)));
         assert_eq!(greedy.grow(6, Duration::ZERO).await, Ok(()));
@@ -314,7 +335,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_claim_keeps_others_from_beginning_and_ends_with_its_bytes() {
-        let shares = Shares::new(Budget::new(80, None), [80, 80].into_iter());
+        let shares =
+            Shares::new(Budget::new(80, None), [80, 80].map(|bytes| Budget::new(bytes, None)).into_iter());
         let (mut first, mut second) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
         assert_eq!(first.claim(50), Ok(()));
         assert_eq!(second.fits(21), Err(Short::OfAll));
@@ -329,7 +351,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn stragglers_make_room_for_others() {
-        let shares = Shares::new(Budget::new(10, None), [10, 10].into_iter());
+        let shares =
+            Shares::new(Budget::new(10, None), [10, 10].map(|bytes| Budget::new(bytes, None)).into_iter());
         let (mut slow, mut other) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
         assert_eq!(slow.grow(9, Duration::ZERO).await, Ok(()));
         slow.straggle();

@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::arrival::Peer;
+use crate::audit::hex;
 use crate::gateway::Gateway;
 use crate::ids::CallerId;
 use crate::metrics::Format;
@@ -83,7 +84,8 @@ fn is_foreign<B>(request: &Request<B>, gateway: &Gateway) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let port = host.rfind(':').filter(|colon| !host.get(*colon..).is_some_and(|rest| rest.contains(']')));
     let name = port.and_then(|colon| host.get(..colon)).unwrap_or(host);
-    let ours = gateway.config.data.hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let generation = gateway.current();
+    let ours = generation.config.data.hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
     request.headers().contains_key(ORIGIN) || !ours
 }
 
@@ -132,12 +134,18 @@ fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
         return respond(status, TEXT, format!("{word}\n"));
     }
     let audit = if gateway.writer.health().available() { "ok" } else { "unavailable" };
+    let generation = gateway.current();
     let suspended =
-        gateway.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
+        generation.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
+    let digest = hex(generation.config.digest.get(..8).unwrap_or_default());
+    let reload = match gateway.faults_of_reload.load(Ordering::Acquire) {
+        0 => "as written".to_owned(),
+        faults => format!("the last good one: what was written since has {faults} faults (see the log)"),
+    };
     let text = format!(
-        "{word}\naudit {audit}\ncredentials {} configured, {suspended} suspended\nrequests {} in progress\n",
-        gateway.config.credentials.len(),
-        gateway.recorder.in_progress(),
+        "{word}\naudit {audit}\nconfiguration {digest}, {reload}\ncredentials {} configured, {suspended} suspended\nrequests {} in progress\n",
+        generation.config.credentials.len(),
+        gateway.in_progress(),
     );
     respond(status, TEXT, text)
 }

@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_slice_holds_the_room_of_all() {
         let budget = Budget::new(10, None);
-        let shares = Shares::new(budget.clone(), [10].into_iter());
+        let shares = Shares::new(budget.clone(), std::iter::once(Budget::new(10, None)));
         let mut room = shares.room(CallerId(0)).unwrap();
         room.grow(10, Duration::ZERO).await.unwrap();
         let mut pages = Pages::new(10);

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::process::Stop;
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
 use crate::config::{AuditOutput, Config, Data, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
+use crate::reload::{self, Reloader};
 use crate::server::{self, Drained, Running, descriptors};
 
 pub(super) fn run(configured: &Configured) -> Exit {
@@ -36,11 +39,15 @@ pub(super) fn run(configured: &Configured) -> Exit {
             return Exit::Io;
         }
     };
-    runtime.block_on(serve(loaded, secrets))
+    runtime.block_on(serve(configured, loaded, secrets))
 }
 
-async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
+async fn serve(configured: &Configured, loaded: Loaded, secrets: Secrets) -> Exit {
     // Before anything is begun that a signal should not cut off.
+    let (Ok(source), Ok(hangup)) = (config_source::source(configured), signal(SignalKind::hangup())) else {
+        tell("signals cannot be received");
+        return Exit::Io;
+    };
     let mut stop = match Stop::expected() {
         Ok(stop) => stop,
         Err(exit) => return exit,
@@ -59,8 +66,9 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
         Err(fault) => return failed(&fault),
     };
     announce(&running);
+    tokio::spawn(reload::follow(Reloader::new(Arc::clone(&gateway), source), hangup));
     stop.told().await;
-    tracing::info!(requests = gateway.recorder.in_progress(), "draining");
+    tracing::info!(requests = gateway.in_progress(), "draining");
     // A second signal ends at once, and even then every record is written.
     match running.drain_until(stop.told()).await {
         Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),

@@ -24,6 +24,7 @@ use tower::{Service, ServiceExt};
 use super::activity::{Activity, Noted, Overdue, Patience};
 use super::delivery::Delivered;
 use super::last_call::{LastCall, Readable};
+use super::newest::Newest;
 use super::seat::Seat;
 use super::unread::Unread;
 use super::worker::{Accepted, Stream};
@@ -41,7 +42,7 @@ const MAX_PENDING_RESETS: usize = 20;
 const LINGER_BYTES: u64 = 32 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What all connections of a worker share.
+/// What a connection is allowed, by the configuration that was in force when it was accepted.
 pub(super) struct Context {
     patience: Patience,
     max_head_bytes: usize,
@@ -51,7 +52,8 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(gateway: &Gateway, drained: watch::Receiver<bool>) -> Self {
-        let data = &gateway.config.data;
+        let generation = gateway.current();
+        let data = &generation.config.data;
         Self {
             patience: Patience {
                 first_byte: data.first_byte_timeout,
@@ -66,18 +68,29 @@ impl Context {
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve<S>(accepted: Accepted, stack: S, context: Arc<Context>)
-where
+/// What a request is answered by.
+pub(super) trait Stack:
+    Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Stack for S where
     S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
         + Clone
         + Send
-        + 'static,
+        + 'static
 {
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(accepted: Accepted, newest: Arc<Newest<impl Stack>>, context: Arc<Context>) {
     let Accepted { stream, peer, tls, entry } = accepted;
     let seat = Arc::clone(entry.seat());
     tokio::select! {
-        () = serve_stream(stream, tls, OtherEnd { peer, seat }, stack, &context) => {}
+        () = serve_stream(stream, tls, OtherEnd { peer, seat }, newest, &context) => {}
         // Nothing is lost with it: neither a request nor an answer of a caller.
         () = entry.must_leave() => context.metrics.connection("gave_way"),
     }
@@ -90,22 +103,17 @@ pub(super) struct OtherEnd {
     pub(super) seat: Arc<Seat>,
 }
 
-async fn serve_stream<S>(
+async fn serve_stream(
     stream: Stream,
     tls: Option<Arc<ServerConfig>>,
     end: OtherEnd,
-    stack: S,
+    newest: Arc<Newest<impl Stack>>,
     context: &Context,
-) where
-    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-{
+) {
     match (stream, tls) {
         (Stream::Tcp(stream), None) => {
             if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
-                serve_http1(stream, end, stack, context).await;
+                serve_http1(stream, end, newest, context).await;
             }
         }
         (Stream::Tcp(stream), Some(tls)) => {
@@ -116,9 +124,9 @@ async fn serve_stream<S>(
             };
             match timeout(context.patience.first_byte, accepting).await {
                 Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    serve_http2(stream, end, stack, context).await;
+                    serve_http2(stream, end, newest, context).await;
                 }
-                Ok(Ok(stream)) => serve_http1(stream, end, stack, context).await,
+                Ok(Ok(stream)) => serve_http1(stream, end, newest, context).await,
                 Ok(Err(error)) if error.kind() == ErrorKind::NotConnected => {}
                 Ok(Err(_)) => context.metrics.connection("tls_failed"),
                 Err(_) => context.metrics.connection("first_byte_timeout"),
@@ -126,23 +134,26 @@ async fn serve_stream<S>(
         }
         (Stream::Unix(stream), _) => {
             if let Ok(stream) = tokio::net::UnixStream::from_std(stream) {
-                serve_http1(stream, end, stack, context).await;
+                serve_http1(stream, end, newest, context).await;
             }
         }
     }
 }
 
-pub(super) async fn serve_http1<IO, S>(stream: IO, end: OtherEnd, stack: S, context: &Context)
-where
+pub(super) async fn serve_http1<IO>(
+    stream: IO,
+    end: OtherEnd,
+    newest: Arc<Newest<impl Stack>>,
+    context: &Context,
+) where
     IO: AsyncRead + AsyncWrite + Readable + Unpin,
-    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible> + Clone,
 {
     let OtherEnd { peer, seat } = end;
     let activity = Activity::new(false, seat);
     let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
     // Boxed, because hyper gives the stream back only of a connection that can be moved.
     let service = service_fn(|request| {
-        Box::pin(answer(request, peer, stack.clone(), Arc::clone(&activity), &context.last_call))
+        Box::pin(answer(request, peer, newest.stack(), Arc::clone(&activity), &context.last_call))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -192,13 +203,9 @@ where
     }
 }
 
-async fn serve_http2<IO, S>(stream: IO, end: OtherEnd, stack: S, context: &Context)
+async fn serve_http2<IO>(stream: IO, end: OtherEnd, newest: Arc<Newest<impl Stack>>, context: &Context)
 where
     IO: AsyncRead + AsyncWrite + Readable + Unpin + Send + 'static,
-    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
 {
     let OtherEnd { peer, seat } = end;
     let activity = Activity::new(true, seat);
@@ -206,7 +213,7 @@ where
     let of_requests = Arc::clone(&activity);
     let last_call = context.last_call.clone();
     let service = service_fn(move |request| {
-        let (stack, activity, last_call) = (stack.clone(), Arc::clone(&of_requests), last_call.clone());
+        let (stack, activity, last_call) = (newest.stack(), Arc::clone(&of_requests), last_call.clone());
         async move { answer(request, peer, stack, activity, &last_call).await }
     });
     let head_bytes = u32::try_from(context.max_head_bytes).unwrap_or(u32::MAX);

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustls::ServerConfig;
 use socket2::SockFilter;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -45,7 +44,6 @@ const NO_BEGINNING: [SockFilter; 4] = [
 pub(super) struct Listener {
     socket: Socket,
     address: Listen,
-    tls: Option<Arc<ServerConfig>>,
     /// The socket file that was made here, and is removed at the end.
     file: Option<Inode>,
     porch: Porch,
@@ -72,7 +70,7 @@ pub(super) fn shown(address: &Listen) -> String {
 impl Listener {
     /// Binds `address`. Not with `SO_REUSEPORT`: another process of the same user could then take a
     /// share of the callers and their keys.
-    pub(super) fn open(address: &Listen, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+    pub(super) fn open(address: &Listen) -> io::Result<Self> {
         match address {
             Listen::Tcp(wanted) => {
                 let domain = socket2::Domain::for_address(*wanted);
@@ -84,17 +82,11 @@ impl Listener {
                 let listener = TcpListener::from_std(socket.into())?;
                 let bound = listener.local_addr()?;
                 let socket = Socket::Tcp { listener, loopback: bound.ip().is_loopback() };
-                Ok(Self { socket, address: Listen::Tcp(bound), tls, file: None, porch: Porch::new() })
+                Ok(Self { socket, address: Listen::Tcp(bound), file: None, porch: Porch::new() })
             }
             Listen::Unix(path) => {
                 let socket = Socket::Unix(open_unix(path)?);
-                Ok(Self {
-                    socket,
-                    address: address.clone(),
-                    tls: None,
-                    file: Inode::at(path),
-                    porch: Porch::new(),
-                })
+                Ok(Self { socket, address: address.clone(), file: Inode::at(path), porch: Porch::new() })
             }
         }
     }
@@ -193,14 +185,15 @@ impl Listener {
     }
 
     fn let_in(&self, stream: Stream, peer: Peer, gateway: &Gateway, doors: &Arc<Doors>, workers: &Senders) {
+        let generation = gateway.current();
         match doors.enter(peer) {
             Ok(entry) => {
                 gateway.metrics.connection("accepted");
-                workers.hand_over(Accepted { stream, peer, tls: self.tls.clone(), entry });
+                workers.hand_over(Accepted { stream, peer, tls: generation.listener_tls(), entry });
             }
             Err(event) => {
                 gateway.metrics.connection(event);
-                if self.tls.is_none() {
+                if generation.listener_tls().is_none() {
                     self.porch.refuse(stream);
                 }
             }
@@ -257,7 +250,7 @@ pub fn try_address(address: &Listen) -> io::Result<()> {
         }
         Listen::Tcp(_) => None,
     };
-    let tried = Listener::open(address, None).map(drop);
+    let tried = Listener::open(address).map(drop);
     if let Some(folder) = folder {
         // Made by the trial, perhaps as another user than the gateway's. It may not have been made.
         let _ = std::fs::remove_dir(folder);

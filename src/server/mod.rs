@@ -9,6 +9,7 @@ pub mod descriptors;
 pub(crate) mod doors;
 mod last_call;
 mod listen;
+mod newest;
 mod porch;
 pub(crate) mod seat;
 mod unread;
@@ -28,7 +29,7 @@ use crate::gateway::{Gateway, StartFault};
 use crate::ops;
 
 pub use apart::Apart;
-use certificates::Certificates;
+pub(crate) use certificates::Certificates;
 use doors::Doors;
 use listen::Listener;
 pub use listen::try_address;
@@ -62,15 +63,14 @@ pub enum Drained {
 ///
 /// [`StartFault`], naming the listener.
 pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
-    let data = &gateway.config.data;
-    let tls = data.tls.as_ref().map(Certificates::load).transpose()?;
+    let config = Arc::clone(&gateway.current().config);
+    let data = &config.data;
     let mut listeners = Vec::new();
     for address in &data.listen {
         let fault = |source| StartFault::Io { what: format!("listen on {}", listen::shown(address)), source };
-        let tls = tls.as_ref().filter(|_| matches!(address, Listen::Tcp(_)));
-        listeners.push(Listener::open(address, tls.map(Certificates::server)).map_err(fault)?);
+        listeners.push(Listener::open(address).map_err(fault)?);
     }
-    let ops = match gateway.config.ops.listen {
+    let ops = match config.ops.listen {
         Some(address) => {
             let fault = |source| StartFault::Io { what: format!("listen on {address} (ops)"), source };
             let listener = tokio::net::TcpListener::bind(address).await.map_err(fault)?;
@@ -87,11 +87,6 @@ pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
         Some(gateway.metrics.connections_open.clone()),
     ));
     let workers = Workers::start(&gateway, data.workers, &drained)?;
-    if let Some(tls) = tls {
-        tokio::spawn(tls.follow_files());
-    }
-    let credentials = Arc::clone(&gateway.credentials);
-    tokio::spawn(credentials.follow_suspended(Arc::clone(&gateway.config)));
     let addresses = listeners.iter().map(|listener| listener.address().clone()).collect();
     let mut accepting = JoinSet::new();
     for listener in listeners {
@@ -124,7 +119,8 @@ impl Running {
     pub async fn drain_until(self, cut: impl Future<Output = ()>) -> Drained {
         let Self { gateway, mut accepting, workers, drain, doors, .. } = self;
         let begun = Instant::now();
-        let data = &gateway.config.data;
+        let config = Arc::clone(&gateway.current().config);
+        let data = &config.data;
         let (refusing, deadline) = (begun + data.drain_grace, begun + data.drain_timeout);
         gateway.draining.store(data.drain_grace.is_zero(), Ordering::Release);
         gateway.stopping.store(true, Ordering::Release);
@@ -132,7 +128,7 @@ impl Running {
         let whole = async {
             // The queues of the listeners first: what waits there is in no count.
             while accepting.join_next().await.is_some() {}
-            while (gateway.recorder.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
+            while (gateway.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 gateway.draining.store(Instant::now() >= refusing, Ordering::Release);
             }
@@ -141,7 +137,7 @@ impl Running {
             () = whole => {}
             () = cut => {}
         }
-        let left = gateway.recorder.in_progress();
+        let left = gateway.in_progress();
         // What is cut off here is recorded as its futures are dropped with their workers.
         let joined = tokio::task::spawn_blocking(move || {
             workers.stop();

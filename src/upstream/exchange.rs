@@ -87,6 +87,13 @@ impl Client {
         Self { pool: Pool::new(&config), config, connector, answers }
     }
 
+    /// A client for `config`, which follows; connections of the same caller to the same address are kept. Not to be
+    /// called where the upstream is verified in another way than before.
+    #[must_use]
+    pub fn succeeded_by(&self, config: Arc<Config>, connector: Connector, answers: Shares) -> Self {
+        Self { pool: self.pool.succeeded_by(&self.config, &config), config, connector, answers }
+    }
+
     /// Sends `exchange` once and reads its answer. A connection that turns out to be closed before a
     /// byte was written to it is no attempt: the request goes to another.
     ///

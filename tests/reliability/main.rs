@@ -31,7 +31,9 @@ mod crossing;
 mod drain;
 mod faults;
 mod memory;
+mod reload;
 mod retries;
+mod rotation;
 
 /// A number in the environment.
 fn number_of(variable: &str) -> Option<u64> {
