@@ -49,8 +49,9 @@ fn look_ups_that_hang_take_a_few_threads_and_hold_up_neither_recovery_nor_the_en
             });
         }
     });
+    // Four for look-ups; the process has others that come and go, to read files. Without a limit it is hundreds.
     let most = threads(&gateway);
-    assert!(most <= before + 4, "{most} threads after {} requests, {before} before", WAITING * ROUNDS);
+    assert!(most <= before + 4 + 8, "{most} threads after {} requests, {before} before", WAITING * ROUNDS);
 
     // A name that is known again is found, although the look-ups of before still wait.
     names.answer(Answer::Addresses(vec![Ipv4Addr::LOCALHOST]));
