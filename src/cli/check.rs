@@ -108,6 +108,8 @@ fn online(config: &Config, mut passed: Passed, report: &mut String) -> Exit {
     let Ok(runtime) = runtime else { return Exit::Io };
     let listeners = runtime.block_on(async { listeners(config, &mut passed) });
     let verdicts = [lock(config), listeners, upstreams(config, &runtime, report)];
+    // A look-up of a name may last half a minute, and what is said of it is known.
+    runtime.shutdown_background();
     verdicts.into_iter().find(|verdict| *verdict != Exit::Ok).unwrap_or(Exit::Ok)
 }
 

@@ -27,6 +27,7 @@ mod book;
 mod trail;
 
 mod breaker;
+mod crossing;
 mod drain;
 mod faults;
 mod memory;
