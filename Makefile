@@ -177,6 +177,10 @@ RECORDS ?= 10000000
 # Kills of a gateway under load, of which CI does 5, and requests of a flooding stranger, of which CI sends 20,000.
 AUDIT_KILLS ?= 1000
 AUDIT_FLOOD ?= 1000000
+# Rotations of credentials under load, of which CI does 20.
+ROTATIONS ?= 1000
+# Requests for each fault of the upstream, reads and writes, HTTP/1.1 and 2, of which CI sends 8.
+RETRY_RUNS ?= 1000
 # Requests before memory is searched, of which CI sends 50.
 MEMORY_REQUESTS ?= 1000
 
@@ -191,6 +195,10 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	    cargo test --locked --release --test tamper -- --nocapture
 	$(call headline,experiments: the audit under $(AUDIT_KILLS) kills and faults and $(AUDIT_FLOOD) requests of a stranger)
 	AUDIT_KILLS=$(AUDIT_KILLS) AUDIT_FLOOD=$(AUDIT_FLOOD) cargo test --locked --release --test audit -- --nocapture --test-threads 1
+	$(call headline,experiments: $(ROTATIONS) rotations of credentials under load)
+	ROTATIONS=$(ROTATIONS) cargo test --locked --release --test reliability rotation -- --nocapture --test-threads 1
+	$(call headline,experiments: $(RETRY_RUNS) writes and reads for each fault of the upstream)
+	RETRY_RUNS=$(RETRY_RUNS) cargo test --locked --release --test reliability retries -- --nocapture
 	$(call headline,experiments: memory after $(MEMORY_REQUESTS) requests and a minute without and with clear-on-free)
 	export MEMORY_REQUESTS=$(MEMORY_REQUESTS) MEMORY_IDLE_S=60 MEMORY_GCORE=1 MEMORY_SMALL=5000 MEMORY_UPLOADS=50
 	cargo test --locked --release --features clear-on-free --test reliability memory -- --nocapture --test-threads 1

@@ -1,4 +1,8 @@
 //! How many bytes may be held in memory at once, and by whom?
+//!
+//! Bytes are reserved as they arrive, and never for a mere promise: who promises and sends nothing starves nobody.
+//! But a large body of which a part came may also claim its rest. Else two hundred of them would fill the budget with
+//! their beginnings, and none could end. A claim takes no memory; it keeps further large bodies from beginning.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,46 +12,73 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
 use crate::ids::CallerId;
+use crate::stragglers::{Straggler, Stragglers};
 
 /// A number of bytes that may be held at once, shared by everyone who holds some.
 #[derive(Clone)]
-pub struct Budget(Arc<Shared>);
+pub struct Budget {
+    limit: u64,
+    shared: Arc<Shared>,
+}
 
 struct Shared {
-    limit: u64,
     used: AtomicU64,
+    /// Bytes that are on their way and claimed, beside those in use.
+    claimed: AtomicU64,
     freed: Notify,
     gauge: Option<Gauge>,
 }
+
+/// This part of a budget is left to small bodies: claims stay below it.
+const FOR_SMALL: u64 = 8;
 
 impl Budget {
     /// A budget of `limit` bytes, none of them in use; `gauge` follows what is.
     #[must_use]
     pub fn new(limit: u64, gauge: Option<Gauge>) -> Self {
-        Self(Arc::new(Shared { limit, used: AtomicU64::new(0), freed: Notify::new(), gauge }))
+        let (used, claimed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { limit, shared: Arc::new(Shared { used, claimed, freed: Notify::new(), gauge }) }
+    }
+
+    /// A budget of `limit` bytes, among which are those that are in use of this one.
+    #[must_use]
+    pub fn succeeded_by(&self, limit: u64) -> Self {
+        Self { limit, shared: Arc::clone(&self.shared) }
     }
 
     /// An empty reservation, which grows as bytes arrive.
     #[must_use]
     pub fn reserve_none(&self) -> Reservation {
-        Reservation { budget: self.clone(), bytes: 0 }
+        Reservation { budget: self.clone(), bytes: 0, claimed: 0 }
     }
 
     /// The most that can be in use, bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.0.limit
+        self.limit
     }
 
     /// What is in use, bytes.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.0.used.load(Ordering::Acquire)
+        self.shared.used.load(Ordering::Acquire)
+    }
+
+    /// Whether a large body of so many bytes could begin beside what is in use and claimed. One that is as large
+    /// as all of the budget can, while little is.
+    fn fits(&self, bytes: u64, claimed: u64) -> bool {
+        let small = self.limit / FOR_SMALL;
+        self.used().saturating_add(claimed) <= (self.limit - small).saturating_sub(bytes).max(small)
+    }
+
+    fn claim(&self, bytes: u64) -> bool {
+        let claim = |claimed: u64| claimed.checked_add(bytes).filter(|_| self.fits(bytes, claimed));
+        self.shared.claimed.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
     }
 
     fn take(&self, bytes: u64) -> bool {
-        let took = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-            used.checked_add(bytes).filter(|sum| *sum <= self.0.limit)
+        let took = self.shared.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= self.limit)
         });
         if took.is_ok() {
             self.show();
@@ -56,13 +87,13 @@ impl Budget {
     }
 
     fn give_back(&self, bytes: u64) {
-        self.0.used.fetch_sub(bytes, Ordering::AcqRel);
+        self.shared.used.fetch_sub(bytes, Ordering::AcqRel);
         self.show();
-        self.0.freed.notify_waiters();
+        self.shared.freed.notify_waiters();
     }
 
     fn show(&self) {
-        if let Some(gauge) = &self.0.gauge {
+        if let Some(gauge) = &self.shared.gauge {
             gauge.set(i64::try_from(self.used()).unwrap_or(i64::MAX));
         }
     }
@@ -72,6 +103,7 @@ impl Budget {
 pub struct Reservation {
     budget: Budget,
     bytes: u64,
+    claimed: u64,
 }
 
 /// The budget stayed full for as long as it was waited for.
@@ -95,7 +127,7 @@ impl Reservation {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             // Registered before the second look, so that what is given back in between is seen.
-            let freed = budget.0.freed.notified();
+            let freed = budget.shared.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
             if self.try_grow(bytes) {
@@ -109,13 +141,30 @@ impl Reservation {
         let took = self.budget.take(bytes);
         if took {
             self.bytes += bytes;
+            self.give_up(bytes);
         }
         took
+    }
+
+    fn claim(&mut self, bytes: u64) -> bool {
+        let claimed = self.budget.claim(bytes);
+        if claimed {
+            self.claimed += bytes;
+        }
+        claimed
+    }
+
+    /// Gives up so many bytes of its claim, or as many as it has.
+    fn give_up(&mut self, bytes: u64) {
+        let less = self.claimed.min(bytes);
+        self.claimed -= less;
+        self.budget.shared.claimed.fetch_sub(less, Ordering::AcqRel);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        self.give_up(u64::MAX);
         if self.bytes > 0 {
             self.budget.give_back(self.bytes);
         }
@@ -127,12 +176,16 @@ impl Drop for Reservation {
 pub struct Shares {
     all: Budget,
     callers: Arc<[Budget]>,
+    stragglers: Stragglers,
 }
 
 /// Bytes of one body or answer: of its caller's share and of the whole.
 pub struct Room {
     of_caller: Reservation,
     of_all: Reservation,
+    stragglers: Stragglers,
+    /// That it is slow, while it is.
+    straggler: Option<Straggler>,
 }
 
 /// What stayed full.
@@ -145,17 +198,19 @@ pub enum Short {
 }
 
 impl Shares {
-    /// Shares of `all`, bytes each, in the order of [`CallerId`].
+    /// Shares of `all`, in the order of [`CallerId`].
     #[must_use]
-    pub fn new(all: Budget, shares: impl Iterator<Item = u64>) -> Self {
-        Self { all, callers: shares.map(|bytes| Budget::new(bytes, None)).collect() }
+    pub fn new(all: Budget, shares: impl Iterator<Item = Budget>) -> Self {
+        let callers = shares.collect();
+        Self { all, callers, stragglers: Stragglers::default() }
     }
 
     /// Empty room of `caller`, which grows as bytes arrive; `None` when there is no such caller.
     #[must_use]
     pub fn room(&self, caller: CallerId) -> Option<Room> {
         let of_caller = self.callers.get(usize::from(caller.0))?.reserve_none();
-        Some(Room { of_caller, of_all: self.all.reserve_none() })
+        let (of_all, stragglers) = (self.all.reserve_none(), self.stragglers.clone());
+        Some(Room { of_caller, of_all, stragglers, straggler: None })
     }
 }
 
@@ -168,7 +223,75 @@ impl Room {
     pub async fn grow(&mut self, bytes: u64, patience: Duration) -> Result<(), Short> {
         let share = self.of_caller.budget.limit();
         self.of_caller.grow(bytes, patience).await.map_err(|Full| Short::OfCaller(share))?;
-        self.of_all.grow(bytes, patience).await.map_err(|Full| Short::OfAll)
+        if self.of_all.try_grow(bytes) {
+            return self.held();
+        }
+        if self.straggler.is_none() {
+            self.stragglers.send_away(bytes);
+        }
+        self.of_all.grow(bytes, patience).await.map_err(|Full| Short::OfAll)?;
+        self.held()
+    }
+
+    fn held(&self) -> Result<(), Short> {
+        if let Some(straggler) = &self.straggler {
+            straggler.holds(self.of_all.bytes);
+        }
+        Ok(())
+    }
+
+    /// Whether a large body of so many bytes could begin now.
+    ///
+    /// # Errors
+    ///
+    /// [`Short`].
+    pub fn fits(&self, bytes: u64) -> Result<(), Short> {
+        let fits = |reservation: &Reservation| {
+            let budget = &reservation.budget;
+            budget.fits(bytes, budget.shared.claimed.load(Ordering::Acquire))
+        };
+        if !fits(&self.of_caller) {
+            return Err(Short::OfCaller(self.of_caller.budget.limit()));
+        }
+        if fits(&self.of_all) { Ok(()) } else { Err(Short::OfAll) }
+    }
+
+    /// Claims the `bytes` that are still to come of a large body.
+    ///
+    /// # Errors
+    ///
+    /// [`Short`], when it must not go on.
+    pub fn claim(&mut self, bytes: u64) -> Result<(), Short> {
+        if !self.of_caller.claim(bytes) {
+            return Err(Short::OfCaller(self.of_caller.budget.limit()));
+        }
+        if self.of_all.claim(bytes) {
+            return Ok(());
+        }
+        self.of_caller.give_up(u64::MAX);
+        Err(Short::OfAll)
+    }
+
+    /// From now on it is a straggler: it has no claim any more, and others may need what it holds.
+    pub fn straggle(&mut self) {
+        self.of_caller.give_up(u64::MAX);
+        self.of_all.give_up(u64::MAX);
+        self.straggler.get_or_insert_with(|| self.stragglers.add(self.of_all.bytes));
+    }
+
+    /// Ends when others need what this straggler holds.
+    pub async fn sent_away(&self) {
+        match &self.straggler {
+            Some(straggler) => straggler.sent_away().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The body is whole: nobody waits for its sender any more.
+    pub fn settle(&mut self) {
+        self.of_caller.give_up(u64::MAX);
+        self.of_all.give_up(u64::MAX);
+        self.straggler = None;
     }
 }
 
@@ -187,14 +310,58 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn bytes_in_use_count_after_the_budget_changed() {
+        let budget = Budget::new(10, None);
+        let mut before = budget.reserve_none();
+        assert_eq!(before.grow(8, Duration::ZERO).await, Ok(()));
+        let mut after = budget.succeeded_by(9).reserve_none();
+        assert_eq!(after.grow(2, Duration::ZERO).await, Err(Full));
+        assert_eq!(after.grow(1, Duration::ZERO).await, Ok(()));
+        drop(before);
+        assert_eq!(after.grow(8, Duration::ZERO).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_caller_cannot_use_more_than_its_share() {
-        let shares = Shares::new(Budget::new(10, None), [6, 6].into_iter());
+        let shares =
+            Shares::new(Budget::new(10, None), [6, 6].map(|bytes| Budget::new(bytes, None)).into_iter());
         let (mut greedy, mut other) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
         assert_eq!(greedy.grow(7, Duration::ZERO).await, Err(Short::OfCaller(6)));
         assert_eq!(greedy.grow(6, Duration::ZERO).await, Ok(()));
         assert_eq!(other.grow(5, Duration::ZERO).await, Err(Short::OfAll));
         drop(greedy);
         assert!(shares.room(CallerId(2)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_keeps_others_from_beginning_and_ends_with_its_bytes() {
+        let shares =
+            Shares::new(Budget::new(80, None), [80, 80].map(|bytes| Budget::new(bytes, None)).into_iter());
+        let (mut first, mut second) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
+        assert_eq!(first.claim(50), Ok(()));
+        assert_eq!(second.fits(21), Err(Short::OfAll));
+        assert_eq!(second.claim(21), Err(Short::OfAll));
+        assert_eq!(second.claim(20), Ok(()), "an eighth is for small ones");
+        assert_eq!(second.grow(30, Duration::ZERO).await, Ok(()), "a claim takes no memory");
+        assert_eq!(first.grow(50, Duration::ZERO).await, Ok(()));
+        drop((first, second));
+        let mut third = shares.room(CallerId(0)).unwrap();
+        assert_eq!((shares.all.used(), third.claim(70)), (0, Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stragglers_make_room_for_others() {
+        let shares =
+            Shares::new(Budget::new(10, None), [10, 10].map(|bytes| Budget::new(bytes, None)).into_iter());
+        let (mut slow, mut other) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
+        assert_eq!(slow.grow(9, Duration::ZERO).await, Ok(()));
+        slow.straggle();
+        let giving_way = async {
+            slow.sent_away().await;
+            drop(slow);
+        };
+        let (grown, ()) = tokio::join!(other.grow(4, Duration::from_secs(1)), giving_way);
+        assert_eq!((grown, shares.all.used()), (Ok(()), 4));
     }
 
     #[tokio::test(start_paused = true)]

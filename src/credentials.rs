@@ -1,18 +1,17 @@
 //! Which version of a credential pair is injected, and when is it held back?
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use crate::audit::{self, Class, CredentialState, Writer};
-use crate::config::{Config, Pair, Secrets};
+use crate::config::{self, Config, Pair, SecretRef, Secrets};
 use crate::digest::sha256;
 use crate::ids::CredentialId;
 use crate::limits::NamedLimiter;
 use crate::reject::{Limit, Reject};
-use crate::secret::Secret;
 use crate::splice::{NotText, Prefix};
 use crate::upstream::Needles;
 
@@ -21,10 +20,10 @@ const FIRST_PROBE: Duration = Duration::from_secs(30);
 /// The pause between probes doubles up to this.
 const SLOWEST_PROBE: Duration = Duration::from_secs(15 * 60);
 
-/// How often the source of a suspended pair is read again.
-const REREAD_EVERY: Duration = Duration::from_secs(2);
+/// Where only one of user and password changed, the other may be about to follow: it is waited for so long.
+const OTHER_FOLLOWS: Duration = Duration::from_secs(1);
 
-/// Every configured pair, with the version in use. What becomes of a version is recorded.
+/// Every pair of one configuration, with the version in use. What becomes of a version is recorded.
 pub struct Credentials {
     pairs: Box<[Credential]>,
     writer: Arc<Writer>,
@@ -33,8 +32,30 @@ pub struct Credentials {
 /// One configured pair.
 pub struct Credential {
     name: Box<str>,
+    user: SecretRef,
+    pass: SecretRef,
+    held: Arc<Held>,
+    limiter: Option<Arc<NamedLimiter>>,
+}
+
+/// What is known of a pair; shared by all configurations that refer to the same source.
+struct Held {
     current: ArcSwap<Version>,
-    limiter: Option<NamedLimiter>,
+    /// Of the newest version, whichever configuration read it.
+    newest: Arc<AtomicU32>,
+    /// What was read, and since when, while the other half is waited for.
+    half: Mutex<Option<([u8; 32], Instant)>>,
+}
+
+/// What came of reading a source again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reread {
+    /// It holds what it held.
+    Same,
+    /// A new version is in use.
+    Renewed,
+    /// One of user and password changed, and the other is waited for.
+    Half,
 }
 
 /// `user` and `pass` as they were read together, and what follows from them.
@@ -49,6 +70,8 @@ pub struct Version {
     pub needles: Needles,
     /// To see whether a source that is read again holds anything new.
     digest: [u8; 32],
+    /// Of user and password each.
+    halves: [[u8; 32]; 2],
     suspension: Suspension,
 }
 
@@ -70,22 +93,32 @@ impl Credentials {
     ///
     /// [`NotText`] when a secret is not UTF-8, which JSON could not carry unchanged.
     pub fn new(config: &Config, secrets: &Secrets, writer: Arc<Writer>) -> Result<Self, NotText> {
-        let pairs = (0_u16..).map(CredentialId).zip(config.credentials.iter());
-        let pairs = pairs
-            .filter_map(|(id, configured)| Some((configured, secrets.pair(id)?)))
-            .map(|(configured, Pair { user, pass })| {
-                Ok(Credential {
-                    name: configured.name.clone(),
-                    current: ArcSwap::from_pointee(Version::new(1, user, pass)?),
-                    limiter: configured.rate.map(|rate| NamedLimiter::new(Limit::Account, rate)),
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        let credentials = Self { pairs, writer };
-        for pair in credentials.iter() {
-            credentials.tell(pair, pair.current().number, CredentialState::Current);
-        }
+        let pairs = each(config, secrets).map(|(configured, pair)| Credential::new(configured, pair));
+        let credentials = Self { pairs: pairs.collect::<Result<_, _>>()?, writer };
+        credentials.iter().for_each(|pair| credentials.tell_current(pair));
         Ok(credentials)
+    }
+
+    /// The pairs of `config`, which follows. A pair of the same name, the same source and the same secrets goes on
+    /// with its version, suspended or not; any other begins a new version.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn succeeded_by(&self, config: &Config, secrets: &Secrets) -> Result<Self, NotText> {
+        let pairs = each(config, secrets).map(|(configured, pair)| {
+            match self.iter().find(|known| known.name == configured.name) {
+                Some(known) => known.succeeded_by(configured, pair),
+                None => Credential::new(configured, pair),
+            }
+        });
+        Ok(Self { pairs: pairs.collect::<Result<_, _>>()?, writer: Arc::clone(&self.writer) })
+    }
+
+    /// Tells the writer of the versions that came into use with these pairs, after those of `before`.
+    pub fn announce(&self, before: &Self) {
+        let was_used = |pair: &&Credential| before.iter().any(|known| Arc::ptr_eq(&known.held, &pair.held));
+        self.iter().filter(|pair| !was_used(pair)).for_each(|pair| self.tell_current(pair));
     }
 
     /// The pair of that id.
@@ -97,39 +130,36 @@ impl Credentials {
     /// Reads the source of a pair again; `true` when it holds a new version, which is then in use.
     ///
     /// A source that cannot be read leaves the version in use as it is. Blocks on the file system.
-    pub fn reread(&self, config: &Config, id: CredentialId) -> bool {
-        let source = config.credentials.get(usize::from(id.0));
-        let (Some(credential), Some(source)) = (self.of(id), source) else { return false };
-        let read = source.user.read().and_then(|user| Ok((user, source.pass.read()?)));
-        match read {
-            Ok((user, pass)) => {
-                let renewed = credential.renew(&user, &pass).unwrap_or(false);
-                if renewed {
-                    self.tell(credential, credential.current().number, CredentialState::Current);
-                }
-                renewed
-            }
-            Err(fault) => {
-                tracing::error!(credential = &*source.name, %fault, "the credentials cannot be read again");
-                false
-            }
-        }
+    pub fn reread(&self, id: CredentialId) -> bool {
+        self.of(id).is_some_and(|credential| self.read(credential, Credential::renew) == Reread::Renewed)
     }
 
-    /// Reads the sources of suspended pairs again, for ever: a corrected password is in use seconds after it
-    /// was written, without another attempt with the rejected one.
-    pub async fn follow_suspended(self: Arc<Self>, config: Arc<Config>) {
-        loop {
-            tokio::time::sleep(REREAD_EVERY).await;
-            let suspended = |credential: &Credential| credential.current().is_suspended();
-            for id in
-                (0_u16..).map(CredentialId).zip(self.iter()).filter(|(_, it)| suspended(it)).map(|(id, _)| id)
-            {
-                let (credentials, config) = (Arc::clone(&self), Arc::clone(&config));
-                let reread = tokio::task::spawn_blocking(move || credentials.reread(&config, id)).await;
-                if matches!(reread, Ok(true)) {
-                    tracing::info!("a suspended pair of credentials was replaced by a new version");
+    /// As [`reread`](Self::reread), after a change of its files. Two files that are written one after the other are a
+    /// mixed pair in between: where one changed alone, it is waited for the other, for a second.
+    pub fn reread_whole(&self, id: CredentialId) -> Reread {
+        self.of(id).map_or(Reread::Same, |credential| self.read(credential, Credential::renew_whole))
+    }
+
+    fn read(
+        &self,
+        credential: &Credential,
+        renew: fn(&Credential, &Pair) -> Result<Reread, NotText>,
+    ) -> Reread {
+        let name = &*credential.name;
+        match Pair::read(&credential.user, &credential.pass) {
+            Ok(pair) => {
+                let reread = renew(credential, &pair).unwrap_or_else(|fault| {
+                    tracing::error!(credential = name, %fault, "the credentials cannot be used");
+                    Reread::Same
+                });
+                if reread == Reread::Renewed {
+                    self.tell_current(credential);
                 }
+                reread
+            }
+            Err(fault) => {
+                tracing::error!(credential = name, %fault, "the credentials cannot be read again");
+                Reread::Same
             }
         }
     }
@@ -157,20 +187,71 @@ impl Credentials {
         ended
     }
 
+    fn tell_current(&self, credential: &Credential) {
+        self.tell(credential, credential.current().number, CredentialState::Current);
+    }
+
     fn tell(&self, credential: &Credential, version: u32, state: CredentialState) {
         // There are few, and without them it cannot be said what a request was sent with.
         self.writer.send(Class::Required, &audit::credentials(&credential.name, version, state));
     }
 }
 
+/// Each configured pair with its secrets.
+fn each<'c>(
+    config: &'c Config,
+    secrets: &'c Secrets,
+) -> impl Iterator<Item = (&'c config::Credential, &'c Pair)> {
+    let pairs = (0_u16..).map(CredentialId).zip(config.credentials.iter());
+    pairs.filter_map(|(id, configured)| Some((configured, secrets.pair(id)?)))
+}
+
 impl Credential {
+    fn new(configured: &config::Credential, pair: &Pair) -> Result<Self, NotText> {
+        let limiter = |rate| Arc::new(NamedLimiter::new(Limit::Account, rate));
+        Ok(Self {
+            name: configured.name.clone(),
+            user: configured.user.clone(),
+            pass: configured.pass.clone(),
+            held: Arc::new(Held::new(Arc::default(), pair)?),
+            limiter: configured.rate.map(limiter),
+        })
+    }
+
+    fn succeeded_by(&self, configured: &config::Credential, pair: &Pair) -> Result<Self, NotText> {
+        let limiter = |rate| match &self.limiter {
+            Some(limiter) => limiter.succeeded_by(rate),
+            None => Arc::new(NamedLimiter::new(Limit::Account, rate)),
+        };
+        let same_source = self.user == configured.user && self.pass == configured.pass;
+        let held = if same_source && self.current().digest == digest(pair) {
+            Arc::clone(&self.held)
+        } else {
+            // Not put in use here: until the configuration is in force, nothing may be sent with it.
+            Arc::new(Held::new(Arc::clone(&self.held.newest), pair)?)
+        };
+        Ok(Self {
+            name: configured.name.clone(),
+            user: configured.user.clone(),
+            pass: configured.pass.clone(),
+            held,
+            limiter: configured.rate.map(limiter),
+        })
+    }
+
+    /// The name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The version in use, if it may be used now.
     ///
     /// # Errors
     ///
     /// [`Reject::CredentialsUnavailable`] while it is suspended.
     pub fn usable(&self) -> Result<Arc<Version>, Reject> {
-        let version = self.current.load_full();
+        let version = self.held.current.load_full();
         version.suspension.admit()?;
         Ok(version)
     }
@@ -178,7 +259,7 @@ impl Credential {
     /// The version in use, suspended or not.
     #[must_use]
     pub fn current(&self) -> Arc<Version> {
-        self.current.load_full()
+        self.held.current.load_full()
     }
 
     /// Charges the account's limit, all callers together.
@@ -187,32 +268,64 @@ impl Credential {
     ///
     /// [`Reject::RateLimited`].
     pub fn charge_account(&self) -> Result<(), Reject> {
-        self.limiter.as_ref().map_or(Ok(()), NamedLimiter::charge)
+        self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.charge())
     }
 
-    /// Puts `user` and `pass` in use when they differ from the current version; `true` when they did.
+    /// Puts `pair` in use when it differs from the current version.
     ///
     /// # Errors
     ///
     /// [`NotText`]; the current version stays.
-    pub fn renew(&self, user: &Secret, pass: &Secret) -> Result<bool, NotText> {
-        let current = self.current.load();
-        if digest(user, pass) == current.digest {
-            return Ok(false);
+    pub fn renew(&self, pair: &Pair) -> Result<Reread, NotText> {
+        *self.half() = None;
+        if digest(pair) == self.current().digest {
+            return Ok(Reread::Same);
         }
-        self.current.store(Arc::new(Version::new(current.number + 1, user, pass)?));
-        Ok(true)
+        self.held.current.store(Arc::new(Version::new(next(&self.held.newest), pair)?));
+        Ok(Reread::Renewed)
+    }
+
+    fn renew_whole(&self, pair: &Pair) -> Result<Reread, NotText> {
+        let (now, before) = (halves(pair), self.current().halves);
+        let changed = now.iter().zip(&before).filter(|(now, before)| now != before).count();
+        if changed == 1 {
+            let read = digest(pair);
+            let mut half = self.half();
+            let since =
+                half.filter(|(known, _)| *known == read).map_or_else(Instant::now, |(_, since)| since);
+            if since.elapsed() < OTHER_FOLLOWS {
+                *half = Some((read, since));
+                return Ok(Reread::Half);
+            }
+        }
+        self.renew(pair)
+    }
+
+    fn half(&self) -> MutexGuard<'_, Option<([u8; 32], Instant)>> {
+        self.held.half.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Held {
+    fn new(newest: Arc<AtomicU32>, pair: &Pair) -> Result<Self, NotText> {
+        let version = Version::new(next(&newest), pair)?;
+        Ok(Self { current: ArcSwap::from_pointee(version), newest, half: Mutex::new(None) })
+    }
+}
+
+fn next(newest: &AtomicU32) -> u32 {
+    newest.fetch_add(1, Ordering::AcqRel).saturating_add(1)
+}
+
 impl Version {
-    fn new(number: u32, user: &Secret, pass: &Secret) -> Result<Self, NotText> {
+    fn new(number: u32, pair: &Pair) -> Result<Self, NotText> {
         Ok(Self {
             number,
             since: Instant::now(),
-            prefix: Prefix::new(user, pass)?,
-            needles: Needles::of(pass),
-            digest: digest(user, pass),
+            prefix: Prefix::new(&pair.user, &pair.pass)?,
+            needles: Needles::of(&pair.pass),
+            digest: digest(pair),
+            halves: halves(pair),
             suspension: Suspension::none(),
         })
     }
@@ -283,8 +396,12 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn halves(Pair { user, pass }: &Pair) -> [[u8; 32]; 2] {
+    [user, pass].map(|secret| sha256([secret.expose()]))
+}
+
 /// Of both secrets with their lengths, so that no other pair gives the same.
-fn digest(user: &Secret, pass: &Secret) -> [u8; 32] {
+fn digest(Pair { user, pass }: &Pair) -> [u8; 32] {
     let lengths = [user, pass].map(|secret| (secret.expose().len() as u64).to_le_bytes());
     sha256([&lengths[0][..], user.expose(), &lengths[1][..], pass.expose()])
 }
@@ -292,9 +409,24 @@ fn digest(user: &Secret, pass: &Secret) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
+
+    fn pair(pass: &str) -> Pair {
+        Pair { user: Secret::new(b"user".to_vec()), pass: Secret::new(pass.as_bytes().to_vec()) }
+    }
+
+    fn configured(source: &str) -> config::Credential {
+        let reference = |what: &str| SecretRef::File(format!("{source}/{what}").into());
+        config::Credential {
+            name: "pair".into(),
+            user: reference("user"),
+            pass: reference("pass"),
+            rate: None,
+        }
+    }
 
     fn version() -> Version {
-        Version::new(1, &Secret::new(b"user".to_vec()), &Secret::new(b"a long password".to_vec())).unwrap()
+        Version::new(1, &pair("a long password")).unwrap()
     }
 
     #[test]
@@ -320,11 +452,36 @@ mod tests {
 
     #[test]
     fn the_same_secrets_read_again_are_no_new_version() {
-        let credential =
-            Credential { name: "pair".into(), current: ArcSwap::from_pointee(version()), limiter: None };
-        let (user, pass) = (Secret::new(b"user".to_vec()), Secret::new(b"a long password".to_vec()));
-        assert_eq!(credential.renew(&user, &pass), Ok(false));
-        assert_eq!(credential.renew(&user, &Secret::new(b"another password".to_vec())), Ok(true));
+        let credential = Credential::new(&configured("/a"), &pair("a long password")).unwrap();
+        assert_eq!(credential.renew(&pair("a long password")), Ok(Reread::Same));
+        assert_eq!(credential.renew(&pair("another password")), Ok(Reread::Renewed));
         assert_eq!(credential.current().number, 2);
+    }
+
+    #[test]
+    fn half_of_a_new_pair_is_not_used_before_the_other_half_had_its_time() {
+        let credential = Credential::new(&configured("/a"), &pair("a long password")).unwrap();
+        let other_user = |pass: &str| Pair { user: Secret::new(b"other".to_vec()), ..pair(pass) };
+        assert_eq!(credential.renew_whole(&other_user("a long password")), Ok(Reread::Half));
+        assert_eq!(credential.renew_whole(&other_user("another password")), Ok(Reread::Renewed));
+        assert_eq!(credential.renew_whole(&other_user("a third password")), Ok(Reread::Half));
+        let long_ago = Instant::now().checked_sub(OTHER_FOLLOWS).unwrap();
+        let read = credential.half().take().map(|(read, _)| (read, long_ago));
+        *credential.half() = read;
+        assert_eq!(credential.renew_whole(&other_user("a third password")), Ok(Reread::Renewed));
+        assert_eq!(credential.current().number, 3);
+    }
+
+    #[test]
+    fn a_pair_goes_on_in_the_next_configuration_unless_its_source_or_secrets_changed() {
+        let credential = Credential::new(&configured("/a"), &pair("a long password")).unwrap();
+        credential.current().suspension.begin();
+        let same = credential.succeeded_by(&configured("/a"), &pair("a long password")).unwrap();
+        assert!(Arc::ptr_eq(&same.current(), &credential.current()), "suspended as it was");
+        let other = credential.succeeded_by(&configured("/a"), &pair("another password")).unwrap();
+        assert_eq!((other.current().number, other.current().is_suspended()), (2, false));
+        let moved = credential.succeeded_by(&configured("/b"), &pair("a long password")).unwrap();
+        assert_eq!(moved.current().number, 3, "no two versions have one number");
+        assert_eq!(credential.current().number, 1, "and the configuration in force is as it was");
     }
 }

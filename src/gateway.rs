@@ -1,60 +1,38 @@
-//! What is built once from a configuration and shared by all requests?
+//! What outlives every configuration, and which configuration is in force?
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustls::ClientConfig;
-use tokio::sync::Semaphore;
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, watch};
 
 use crate::audit::{
-    AuditFault, AuditSecrets, Fingerprinter, JournalSettings, KeyFault, Origin, Output, Recorder, SigningKey,
-    Writer,
+    AuditFault, AuditSecrets, JournalSettings, KeyFault, Origin, Output, Recorder, SigningKey, Writer,
 };
-use crate::budget::{Budget, Shares};
 use crate::config::{AuditOutput, Config, Secrets};
 use crate::credentials::Credentials;
-use crate::metrics::{CredentialLabels, LossLabels, MemoryLabels, Metrics};
+use crate::generation::{Generation, Lasting};
+use crate::metrics::{CredentialLabels, LossLabels, Metrics};
 use crate::secret::Secret;
 use crate::splice::NotText;
-use crate::stages::{
-    Admit, AuditLayer, Authorize, Identify, Inject, Parse, ReceiveLayer, RecordLayer, Route, Validate,
-};
-use crate::tls::{self, TlsFault};
-use crate::upstream::{Client, Connector, Lanes, Reach};
+use crate::tls::TlsFault;
+use crate::upstream::{Client, Reach};
 
-/// The shared parts of the gateway.
+/// What lasts from the start to the stop, and the generation that is in force.
 pub struct Gateway {
-    /// The configuration it runs on.
-    pub config: Arc<Config>,
     /// What the operators see.
     pub metrics: Arc<Metrics>,
-    /// Where records go.
-    pub recorder: Arc<Recorder>,
-    /// The thread that writes them.
+    /// The thread that writes the records.
     pub writer: Arc<Writer>,
-    /// Set when the gateway is being stopped: no request is admitted any more.
+    /// Set when the gateway is told to stop: it is not ready, and its answers say that their connection closes.
+    pub stopping: AtomicBool,
+    /// Set when a stop has gone on for a while: no request is admitted any more.
     pub draining: Arc<AtomicBool>,
-    pub(crate) stages: Stages,
-    pub(crate) requests: Arc<Semaphore>,
-    pub(crate) credentials: Arc<Credentials>,
-    pub(crate) lanes: Arc<Lanes>,
-    upstream_tls: Arc<ClientConfig>,
-    answers: Shares,
-}
-
-/// The stages, which share their state among all copies of the stack.
-#[derive(Clone)]
-pub(crate) struct Stages {
-    pub(crate) audit: AuditLayer,
-    pub(crate) identify: Identify,
-    pub(crate) route: Route,
-    pub(crate) admit: Admit,
-    pub(crate) receive: ReceiveLayer,
-    pub(crate) parse: Parse,
-    pub(crate) authorize: Authorize,
-    pub(crate) validate: Validate,
-    pub(crate) record: RecordLayer,
-    pub(crate) inject: Inject,
+    /// How many faults the configuration has that was written last; 0 when it is in force.
+    pub faults_of_reload: AtomicUsize,
+    current: ArcSwap<Generation>,
+    /// Tells the number of the current generation.
+    changed: watch::Sender<u64>,
 }
 
 /// The gateway cannot start.
@@ -110,69 +88,70 @@ impl Gateway {
     /// [`StartFault`].
     pub fn recording_with(writer: Writer, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
         let config = Arc::new(config);
-        let metrics = Arc::new(Metrics::new(config.ops.caller_names));
+        let metrics = Arc::new(Metrics::new());
         let writer = Arc::new(writer);
         writer.health().measure_commits(metrics.audit.commits.clone());
-        let recorder =
-            Arc::new(Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics)));
-        let credentials = Arc::new(Credentials::new(&config, secrets, Arc::clone(&writer))?);
-        let lanes = Arc::new(Lanes::new(&config, Arc::clone(&writer), Arc::clone(&metrics), None));
-        let upstream_tls = tls::client(&config.upstream.roots, config.upstream.http)?;
-        let memory = |kind| metrics.memory.get_or_create(&MemoryLabels { kind }).clone();
-        let bodies = Budget::new(config.data.body_budget_bytes, Some(memory("bodies")));
-        let bodies = Shares::new(bodies, config.callers.iter().map(|caller| caller.max_body_bytes));
-        let answers = Budget::new(config.data.answer_budget_bytes, Some(memory("answers")));
-        let answers = Shares::new(answers, config.callers.iter().map(|_| answer_share(&config)));
-        let fingerprinter = Arc::new(Fingerprinter::new(secrets.fingerprint_key()));
+        let recorder = Recorder::new(Arc::clone(&config), Arc::clone(&writer), Arc::clone(&metrics));
+        let credentials = Credentials::new(&config, secrets, Arc::clone(&writer))?;
         let draining = Arc::new(AtomicBool::new(false));
-        let stages = Stages {
-            audit: AuditLayer::new(Arc::clone(&recorder)),
-            identify: Identify::new(&config),
-            route: Route::new(Arc::clone(&config)),
-            admit: Admit::new(&config, Arc::clone(&draining)),
-            receive: ReceiveLayer::new(Arc::clone(&config), bodies),
-            parse: Parse::new(Arc::clone(&config)),
-            authorize: Authorize::new(Arc::clone(&config)),
-            validate: Validate::new(Arc::clone(&config), fingerprinter),
-            record: RecordLayer::new(Arc::clone(&recorder)),
-            inject: Inject::new(Arc::clone(&config), Arc::clone(&credentials)),
-        };
         let requests = Arc::new(Semaphore::new(config.data.max_requests));
-        Ok(Self {
-            config,
-            metrics,
-            recorder,
-            writer,
-            draining,
-            stages,
+        metrics.reloads.show(&config.digest);
+        let lasting = Lasting {
+            writer: Arc::clone(&writer),
+            metrics: Arc::clone(&metrics),
+            draining: Arc::clone(&draining),
             requests,
-            credentials,
-            lanes,
-            upstream_tls,
-            answers,
+        };
+        let first = Generation::first(config, secrets, recorder, credentials, lasting)?;
+        Ok(Self {
+            metrics,
+            writer,
+            stopping: AtomicBool::new(false),
+            draining,
+            faults_of_reload: AtomicUsize::new(0),
+            changed: watch::Sender::new(first.number),
+            current: ArcSwap::from_pointee(first),
         })
     }
 
-    /// A client of the upstream with a connection pool of its own; one per worker, because a
-    /// connection belongs to the runtime it was opened on.
+    /// The generation that is in force.
     #[must_use]
-    pub fn client(&self) -> Client {
-        self.client_on(self.connector())
+    pub fn current(&self) -> Arc<Generation> {
+        self.current.load_full()
     }
 
-    /// As [`Self::client`], with connections over `reach` instead of TCP.
+    /// Its number. Who asks for every request asks for this.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.current.load().number
+    }
+
+    /// Sees the number of each generation that comes into force.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Puts `next` in force: every request that arrives from this instant on belongs to it. Only one at a time is
+    /// prepared and installed.
+    pub fn install(&self, next: Generation) {
+        let next = Arc::new(next);
+        let before = self.current.swap(Arc::clone(&next));
+        resize(&next.lasting.requests, before.config.data.max_requests, next.config.data.max_requests);
+        next.credentials.announce(&before.credentials);
+        self.changed.send_replace(next.number);
+    }
+
+    /// A client of the current generation with connections over `reach` instead of TCP.
     #[must_use]
     pub fn client_over(&self, reach: Box<dyn Reach>) -> Client {
-        self.client_on(self.connector().over(reach))
+        self.current.load().client_over(reach)
     }
 
-    fn connector(&self) -> Connector {
-        let upstream = &self.config.upstream;
-        Connector::new(Arc::clone(&self.upstream_tls), upstream.http, upstream.connect_timeout)
-    }
-
-    fn client_on(&self, connector: Connector) -> Client {
-        Client::new(Arc::clone(&self.config), connector, self.answers.clone())
+    /// Requests whose record is not yet handed to the writer.
+    #[must_use]
+    pub fn in_progress(&self) -> u64 {
+        self.current.load().recorder.in_progress()
     }
 
     /// Brings the gauges that follow other state up to date, for a scrape.
@@ -194,9 +173,13 @@ impl Gateway {
         }
         let age = health.last_checkpoint().map(|checkpoint| checkpoint.since.elapsed().as_secs_f64());
         audit.checkpoint_age.set(age.unwrap_or(f64::NAN));
-        metrics.requests_in_progress.set(signed(self.recorder.in_progress()));
-        for (configured, credential) in self.config.credentials.iter().zip(self.credentials.iter()) {
-            let labels = CredentialLabels { credential: configured.name.to_string() };
+        metrics.requests_in_progress.set(signed(self.in_progress()));
+        // Of a pair that is configured no more nothing is shown.
+        metrics.credential_version.clear();
+        metrics.credential_age.clear();
+        metrics.credential_suspended.clear();
+        for credential in self.current.load().credentials.iter() {
+            let labels = CredentialLabels { credential: credential.name().to_owned() };
             let version = credential.current();
             metrics.credential_version.get_or_create(&labels).set(i64::from(version.number));
             metrics.credential_age.get_or_create(&labels).set(version.since.elapsed().as_secs_f64());
@@ -205,12 +188,22 @@ impl Gateway {
     }
 }
 
-/// Of the answers a caller may hold the same share as of the bodies, and never less than the largest takes.
-fn answer_share(config: &Config) -> u64 {
-    let data = &config.data;
-    let share = u128::from(data.answer_budget_bytes) * u128::from(data.caller_share_bytes)
-        / u128::from(data.body_budget_bytes.max(1));
-    u64::try_from(share).unwrap_or(u64::MAX).max(config.upstream.answer_limit_bytes)
+/// Permits that are held cannot be taken away: they are forgotten as they come back.
+fn resize(requests: &Arc<Semaphore>, from: usize, to: usize) {
+    if to >= from {
+        return requests.add_permits(to - from);
+    }
+    let missing = u32::try_from((from - to) - requests.forget_permits(from - to)).unwrap_or(u32::MAX);
+    if missing > 0
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        let requests = Arc::clone(requests);
+        runtime.spawn(async move {
+            if let Ok(returned) = requests.acquire_many(missing).await {
+                returned.forget();
+            }
+        });
+    }
 }
 
 fn audit_output(config: &Config, secrets: &Secrets) -> Result<Output, StartFault> {

@@ -29,7 +29,6 @@ const DURATION_BUCKETS: [f64; 14] =
 /// Everything that `/metrics` shows.
 pub struct Metrics {
     registry: Registry,
-    caller_names: bool,
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram>,
     upstream: Family<EndpointLabels, Histogram>,
@@ -54,8 +53,35 @@ pub struct Metrics {
     pub connections_open: Gauge,
     /// Requests in progress.
     pub requests_in_progress: Gauge,
+    /// What became of configurations that were read again.
+    pub reloads: ReloadMetrics,
     /// How the audit is written.
     pub audit: AuditMetrics,
+}
+
+/// What is shown of the configuration.
+#[derive(Clone)]
+pub struct ReloadMetrics {
+    /// How often it was read again, by result.
+    pub results: Family<ReloadLabels, Counter>,
+    /// Whether the last one that was read is in force.
+    pub last_successful: Gauge,
+    /// Which one is in force.
+    pub in_force: Family<ConfigLabels, Gauge>,
+}
+
+/// Labels of `config_reloads`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReloadLabels {
+    /// `applied`, `unchanged` or `refused`.
+    pub result: &'static str,
+}
+
+/// Labels of `config_info`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ConfigLabels {
+    /// The first 8 bytes of its digest, as in the audit record.
+    pub digest: String,
 }
 
 /// What is shown of the audit's writer.
@@ -170,14 +196,13 @@ pub struct ConnectionLabels {
 }
 
 impl Metrics {
-    /// Registers every metric; callers are named only when `caller_names`.
+    /// Registers every metric.
     #[must_use]
-    pub fn new(caller_names: bool) -> Self {
+    pub fn new() -> Self {
         let mut registry = Registry::with_prefix("dcams_gateway");
         let durations = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
         let upstream = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
         let metrics = Self {
-            caller_names,
             requests: Family::default(),
             durations,
             upstream,
@@ -193,6 +218,7 @@ impl Metrics {
             connections: Family::default(),
             connections_open: Gauge::default(),
             requests_in_progress: Gauge::default(),
+            reloads: ReloadMetrics::register(&mut registry),
             audit: AuditMetrics::register(&mut registry),
             registry: Registry::default(),
         };
@@ -337,10 +363,57 @@ impl Metrics {
     /// What metrics call a caller.
     #[must_use]
     pub fn caller_label(&self, config: &Config, caller: CallerId) -> String {
-        if !self.caller_names {
+        if !config.ops.caller_names {
             return format!("caller-{}", caller.0);
         }
         config.callers.get(usize::from(caller.0)).map_or_else(String::new, |caller| caller.name.to_string())
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReloadMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            results: Family::default(),
+            last_successful: Gauge::default(),
+            in_force: Family::default(),
+        };
+        registry.register(
+            "config_reloads",
+            "How often the configuration was read again, by what became of it",
+            metrics.results.clone(),
+        );
+        registry.register(
+            "config_last_reload_successful",
+            "0 while the configuration that was written last is not in force, because it has faults",
+            metrics.last_successful.clone(),
+        );
+        registry.register(
+            "config_info",
+            "The configuration in force: the first 8 bytes of its digest, as in audit records",
+            metrics.in_force.clone(),
+        );
+        metrics.last_successful.set(1);
+        metrics
+    }
+
+    /// Counts one, and shows what is in force since.
+    pub fn reloaded(&self, result: &'static str, successful: bool, digest: &[u8; 32]) {
+        self.results.get_or_create(&ReloadLabels { result }).inc();
+        self.last_successful.set(i64::from(successful));
+        self.show(digest);
+    }
+
+    /// Shows what is in force.
+    pub fn show(&self, digest: &[u8; 32]) {
+        self.in_force.clear();
+        let digest = crate::audit::hex(digest.get(..8).unwrap_or_default());
+        self.in_force.get_or_create(&ConfigLabels { digest }).set(1);
     }
 }
 

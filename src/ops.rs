@@ -12,14 +12,18 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::arrival::Peer;
+use crate::audit::hex;
 use crate::gateway::Gateway;
+use crate::ids::CallerId;
 use crate::metrics::Format;
+use crate::server::descriptors;
+use crate::server::doors::{Doors, Entry};
 
-/// Probes and scrapers at once; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 64;
+/// Whoever asks here: one that has asked is preferred to one that has not.
+const OPERATOR: CallerId = CallerId(0);
 /// From one request to the next head; a probe needs no longer.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection is closed after this, so that nobody can hold all of them.
@@ -35,33 +39,42 @@ const NO_CHECKPOINT: &str = "{\"type\":\"urn:dcams-gateway:problem:no_checkpoint
 
 /// Serves `/livez`, `/readyz`, `/metrics`, `/version` and `/audit/checkpoint` for ever. No identities, no secrets.
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let most = descriptors::of_operators();
+    let doors = Arc::new(Doors::new(most, most, None));
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        doors.settled().await;
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(_) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let gateway = Arc::clone(&gateway);
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let foreign = loopback && is_foreign(&request, &gateway);
-                let response = if foreign { misdirected() } else { answer(&request, &gateway) };
-                std::future::ready(Ok::<_, Infallible>(response))
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .max_buf_size(8 << 10)
-                .serve_connection(TokioIo::new(stream), service);
-            // A probe that breaks off has nobody left to be told.
-            let _ = tokio::time::timeout(LIFETIME, connection).await;
-            drop(permit);
-        });
+        let peer = Peer::Tcp { address: address.ip().to_canonical(), loopback_listener: loopback };
+        // Refused by no limit: every answer is made at once, so there is always one that does nothing.
+        let Ok(entry) = doors.enter(peer) else { continue };
+        tokio::spawn(serve_one(stream, loopback, Arc::clone(&gateway), entry));
+    }
+}
+
+async fn serve_one(stream: TcpStream, loopback: bool, gateway: Arc<Gateway>, entry: Entry) {
+    let service = service_fn(|request| {
+        // One that has never asked gives way first.
+        entry.seat().identified(OPERATOR);
+        let foreign = loopback && is_foreign(&request, &gateway);
+        let response = if foreign { misdirected() } else { answer(&request, &gateway) };
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(8 << 10)
+        .serve_connection(TokioIo::new(stream), service);
+    // A probe that breaks off has nobody left to be told.
+    tokio::select! {
+        _ = tokio::time::timeout(LIFETIME, connection) => {}
+        () = entry.must_leave() => {}
     }
 }
 
@@ -71,7 +84,8 @@ fn is_foreign<B>(request: &Request<B>, gateway: &Gateway) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let port = host.rfind(':').filter(|colon| !host.get(*colon..).is_some_and(|rest| rest.contains(']')));
     let name = port.and_then(|colon| host.get(..colon)).unwrap_or(host);
-    let ours = gateway.config.data.hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let generation = gateway.current();
+    let ours = generation.config.data.hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
     request.headers().contains_key(ORIGIN) || !ours
 }
 
@@ -113,19 +127,25 @@ fn checkpoint(gateway: &Gateway) -> Response<Full<Bytes>> {
 /// Ready is who may be sent requests. Neither DCAMS being down nor an audit fault changes that: taking
 /// every instance out of service would help nobody.
 fn ready(gateway: &Gateway, verbose: bool) -> Response<Full<Bytes>> {
-    let draining = gateway.draining.load(Ordering::Acquire);
+    let draining = gateway.stopping.load(Ordering::Acquire);
     let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let word = if draining { "draining" } else { "ready" };
     if !verbose {
         return respond(status, TEXT, format!("{word}\n"));
     }
     let audit = if gateway.writer.health().available() { "ok" } else { "unavailable" };
+    let generation = gateway.current();
     let suspended =
-        gateway.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
+        generation.credentials.iter().filter(|credential| credential.current().is_suspended()).count();
+    let digest = hex(generation.config.digest.get(..8).unwrap_or_default());
+    let reload = match gateway.faults_of_reload.load(Ordering::Acquire) {
+        0 => "as written".to_owned(),
+        faults => format!("the last good one: what was written since has {faults} faults (see the log)"),
+    };
     let text = format!(
-        "{word}\naudit {audit}\ncredentials {} configured, {suspended} suspended\nrequests {} in progress\n",
-        gateway.config.credentials.len(),
-        gateway.recorder.in_progress(),
+        "{word}\naudit {audit}\nconfiguration {digest}, {reload}\ncredentials {} configured, {suspended} suspended\nrequests {} in progress\n",
+        generation.config.credentials.len(),
+        gateway.in_progress(),
     );
     respond(status, TEXT, text)
 }

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::{HttpVersion, Roots};
+use crate::digest::sha256;
 
 /// A certificate, key or root store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +84,7 @@ pub fn client(roots: &Roots, http: HttpVersion) -> Result<Arc<ClientConfig>, Tls
     match roots {
         Roots::Webpki => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Roots::Native => {
-            let bundle =
-                BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsFault::NoNativeRoots)?;
-            store.add_parsable_certificates(certificates(bundle)?);
+            store.add_parsable_certificates(certificates(bundle()?)?);
         }
         Roots::File(path) => {
             for certificate in certificates(path)? {
@@ -105,6 +104,25 @@ pub fn client(roots: &Roots, http: HttpVersion) -> Result<Arc<ClientConfig>, Tls
         HttpVersion::Http2 => vec![b"h2".to_vec()],
     };
     Ok(Arc::new(config))
+}
+
+/// SHA-256 of the file that `roots` are read from; of nothing where they are built in.
+///
+/// # Errors
+///
+/// [`TlsFault`] when it cannot be read.
+pub fn roots_digest(roots: &Roots) -> Result<[u8; 32], TlsFault> {
+    let text = match roots {
+        Roots::Webpki => Vec::new(),
+        Roots::Native => read(bundle()?)?,
+        Roots::File(path) => read(path)?,
+    };
+    Ok(sha256([text]))
+}
+
+/// The operating system's certificate authorities.
+fn bundle() -> Result<&'static Path, TlsFault> {
+    BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsFault::NoNativeRoots)
 }
 
 /// How callers see a TLS listener: HTTP/2 or HTTP/1.1 by ALPN, the certificate of `resolver`.
@@ -150,7 +168,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     certificates.ok().filter(|found| !found.is_empty()).ok_or_else(fault)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsFault> {
+/// Reads a file that holds certificates or a key.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsFault> {
     fs::read(path).map_err(|source| TlsFault::Read { path: shown(path), source })
 }
 

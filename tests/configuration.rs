@@ -506,7 +506,7 @@ fn defaults_are_those_of_the_design() {
     let data = &config.data;
     assert_eq!(data.listen.len(), 1);
     assert_eq!(data.body_budget_bytes, 128 << 20);
-    assert_eq!(data.answer_budget_bytes, 128 << 20);
+    assert_eq!(data.answer_budget_bytes, 64 << 20);
     assert_eq!(data.caller_share_bytes, 64 << 20);
     assert_eq!(data.min_body_rate_bytes_per_s, 16 << 10);
     assert_eq!((data.max_connections, data.max_connections_per_peer, data.max_requests), (1024, 512, 512));

@@ -77,6 +77,88 @@ pub fn credentials(name: &str, version: u32, state: CredentialState) -> Vec<u8> 
     object("credentials", &Members { credential: name, version, state })
 }
 
+/// Why a configuration was read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadCause {
+    /// SIGHUP.
+    Signal,
+    /// One of its files changed.
+    Change,
+}
+
+/// What became of a configuration that was read again; digests of whole configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadResult {
+    /// It is in force.
+    Applied {
+        /// What was in force before.
+        previous: [u8; 32],
+        /// What is in force now.
+        config: [u8; 32],
+    },
+    /// It is what was in force already.
+    Unchanged {
+        /// What is in force.
+        config: [u8; 32],
+    },
+    /// It has faults.
+    Refused {
+        /// What stays in force.
+        config: [u8; 32],
+        /// What was refused, where it was sound in itself.
+        refused: Option<[u8; 32]>,
+        /// How many.
+        faults: usize,
+    },
+}
+
+impl ReloadResult {
+    /// The name in records and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Applied { .. } => "applied",
+            Self::Unchanged { .. } => "unchanged",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+/// The configuration was read again.
+#[must_use]
+pub fn reload(cause: ReloadCause, result: &ReloadResult) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Members {
+        cause: &'static str,
+        result: &'static str,
+        config: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        previous: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        faults: Option<usize>,
+    }
+    let (config, previous, refused, faults) = match *result {
+        ReloadResult::Applied { previous, config } => (config, Some(previous), None, None),
+        ReloadResult::Unchanged { config } => (config, None, None, None),
+        ReloadResult::Refused { config, refused, faults } => (config, None, refused, Some(faults)),
+    };
+    let shown = |digest: Option<[u8; 32]>| digest.map(|digest| hex(&digest));
+    let members = Members {
+        cause: match cause {
+            ReloadCause::Signal => "signal",
+            ReloadCause::Change => "change",
+        },
+        result: result.name(),
+        config: hex(&config),
+        previous: shown(previous),
+        refused: shown(refused),
+        faults,
+    };
+    object("reload", &members)
+}
+
 /// A breaker opened or closed: that of an endpoint, or one of a caller's own, for its reads or its writes.
 #[must_use]
 pub fn breaker(endpoint: &str, own: Option<(&str, &'static str)>, state: &'static str) -> Vec<u8> {

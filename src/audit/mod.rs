@@ -30,7 +30,7 @@ mod writer;
 pub use chain::{Chain, ChainKey, MAC_BYTES};
 pub use encode::{intent, outcome};
 pub use entry::{CredentialName, Entry, Exchange, FingerprintMembers, KINDS, OUTCOMES, Took, hex_to};
-pub use event::{CredentialState, Origin, breaker, credentials};
+pub use event::{CredentialState, Origin, ReloadCause, ReloadResult, breaker, credentials, reload};
 pub use export::{Exporter, Format};
 pub use filter::{Filter, NONE};
 pub use fingerprint::Fingerprinter;

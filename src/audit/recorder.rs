@@ -4,30 +4,31 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use governor::RateLimiter;
-use governor::clock::MonotonicClock;
-use governor::state::InMemoryState;
-use governor::state::direct::NotKeyed;
-
 use super::encode;
 use super::health::Health;
 use super::names::Names;
 use super::record::AuditRecord;
 use super::waiters::{Ticket, Waiters};
 use super::writer::{Class, Writer};
-use crate::config::{Config, Rate, Recording};
-use crate::limits::limiter;
+use crate::config::{Config, Recording};
+use crate::limits::{Limiter, limiter};
 use crate::metrics::Metrics;
 use crate::track::Track;
 
-/// Counts requests in progress, and turns each that ends into one audit line and its metrics.
+/// Turns each request of one configuration that ends into one audit line and its metrics.
 pub struct Recorder {
     config: Arc<Config>,
     names: Names,
     writer: Arc<Writer>,
     metrics: Arc<Metrics>,
+    strangers: Arc<Limiter>,
+    counts: Arc<Counts>,
+}
+
+/// What is counted over all configurations.
+#[derive(Default)]
+struct Counts {
     in_progress: AtomicU64,
-    strangers: RateLimiter<NotKeyed, InMemoryState, MonotonicClock>,
     swallowed: AtomicU32,
 }
 
@@ -35,21 +36,28 @@ impl Recorder {
     /// Records requests of `config` to `writer`.
     #[must_use]
     pub fn new(config: Arc<Config>, writer: Arc<Writer>, metrics: Arc<Metrics>) -> Self {
-        let Rate { per_second, burst } = config.audit.stranger_rate;
+        let strangers = Arc::new(limiter(config.audit.stranger_rate));
+        Self { names: Names::of(&config), config, writer, metrics, strangers, counts: Arc::default() }
+    }
+
+    /// Records requests of `config`, which follows, and goes on counting.
+    #[must_use]
+    pub fn succeeded_by(&self, config: Arc<Config>) -> Self {
+        let rate = config.audit.stranger_rate;
+        let same = rate == self.config.audit.stranger_rate;
         Self {
             names: Names::of(&config),
-            strangers: limiter(Rate { per_second, burst }),
             config,
-            writer,
-            metrics,
-            in_progress: AtomicU64::new(0),
-            swallowed: AtomicU32::new(0),
+            writer: Arc::clone(&self.writer),
+            metrics: Arc::clone(&self.metrics),
+            strangers: if same { Arc::clone(&self.strangers) } else { Arc::new(limiter(rate)) },
+            counts: Arc::clone(&self.counts),
         }
     }
 
     /// A request's head is complete.
     pub fn request_began(&self) {
-        self.in_progress.fetch_add(1, Ordering::AcqRel);
+        self.counts.in_progress.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Writes down that a request is about to be forwarded, and says whether that must be durable first. No ticket:
@@ -82,13 +90,13 @@ impl Recorder {
                 (false, None) => self.writer.send(Class::Stranger, line),
             });
         }
-        self.in_progress.fetch_sub(1, Ordering::AcqRel);
+        self.counts.in_progress.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Requests whose record is not yet handed to the writer.
+    /// Requests of all configurations whose record is not yet handed to the writer.
     #[must_use]
     pub fn in_progress(&self) -> u64 {
-        self.in_progress.load(Ordering::Acquire)
+        self.counts.in_progress.load(Ordering::Acquire)
     }
 
     /// The configuration that names what records hold as numbers.
@@ -119,11 +127,11 @@ impl Recorder {
     fn is_recorded(&self, record: &mut AuditRecord) -> bool {
         if record.caller.is_none() {
             if self.strangers.check().is_err() {
-                self.swallowed.fetch_add(1, Ordering::Relaxed);
+                self.counts.swallowed.fetch_add(1, Ordering::Relaxed);
                 self.metrics.stranger_swallowed();
                 return false;
             }
-            record.swallowed = self.swallowed.swap(0, Ordering::Relaxed);
+            record.swallowed = self.counts.swallowed.swap(0, Ordering::Relaxed);
         }
         true
     }

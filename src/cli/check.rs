@@ -83,23 +83,13 @@ fn warn_of_audit(config: &Config) {
     }
 }
 
-/// Open at once without a connection: the runtime's own, the audit file, probes of the ops listener.
-const OTHER_DESCRIPTORS: usize = 256;
-
-/// What all connections together need, each forward counted twice: a connection that is being replaced is not
-/// closed at once.
-fn descriptors(config: &Config) -> u64 {
-    let upstream = config.data.max_requests.saturating_mul(2);
-    let all = config.data.max_connections.saturating_add(upstream).saturating_add(OTHER_DESCRIPTORS);
-    u64::try_from(all).unwrap_or(u64::MAX)
-}
-
 fn warn_of_descriptors(config: &Config) {
-    let needed = descriptors(config);
+    let needed = server::descriptors::needed(config);
     if let Some(limit) = process::raise_descriptor_limit().filter(|limit| *limit < needed) {
         tell(&format!(
             "warning: up to {needed} descriptors are needed and {limit} are allowed here: raise the limit \
-             (ulimit -Hn, LimitNOFILE=), or lower data.max_connections and data.max_requests"
+             (ulimit -Hn, LimitNOFILE=), or lower data.max_connections and data.max_requests, which a gateway here \
+             would do by itself"
         ));
     }
 }
@@ -257,10 +247,5 @@ mod tests {
         let held = File::open(folder.path()).unwrap();
         flock(&held, FlockOperation::LockExclusive).unwrap();
         assert_eq!(lock(&config), Exit::Io);
-    }
-
-    #[test]
-    fn each_connection_and_forward_counts_among_the_descriptors() {
-        assert_eq!(descriptors(&config("[\"127.0.0.1:0\"]", "off")), 1024 + 2 * 512 + 256);
     }
 }

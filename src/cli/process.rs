@@ -4,7 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -48,18 +48,42 @@ pub(super) fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
+/// SIGTERM and SIGINT, none of which is lost from here on.
+pub(super) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// From now on neither ends the process by itself.
+    pub(super) fn expected() -> Result<Self, Exit> {
+        match [SignalKind::terminate(), SignalKind::interrupt()].map(signal) {
+            [Ok(terminate), Ok(interrupt)] => Ok(Self { terminate, interrupt }),
+            _ => {
+                super::tell("signals cannot be received");
+                Err(Exit::Io)
+            }
+        }
+    }
+
+    /// Waits for the next of either.
+    pub(super) async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Waits for SIGTERM or SIGINT.
 pub(super) async fn told_to_stop() -> Exit {
-    let stop = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt)] = stop else {
-        super::tell("signals cannot be received");
-        return Exit::Io;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    match Stop::expected() {
+        Ok(mut stop) => {
+            stop.told().await;
+            Exit::Ok
+        }
+        Err(exit) => exit,
     }
-    Exit::Ok
 }
 
 /// Where diagnostics go once they were configured.

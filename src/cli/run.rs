@@ -2,23 +2,35 @@
 
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::process::Stop;
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
-use crate::config::{AuditOutput, Config, Listen, Loaded, Recording, Secrets};
+use crate::config::{AuditOutput, Config, Data, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
-use crate::server::{self, Drained, Running};
+use crate::reload::{self, Reloader};
+use crate::server::{self, Drained, Running, descriptors};
 
 pub(super) fn run(configured: &Configured) -> Exit {
     process::keep_memory_private();
-    // How many there are is check's to tell.
-    let _ = process::raise_descriptor_limit();
-    let (loaded, secrets) = match config_source::load(configured) {
+    let descriptors = process::raise_descriptor_limit();
+    let (mut loaded, secrets) = match config_source::load(configured) {
         Ok(read) => read,
         Err(exit) => return exit,
     };
     if let Err(fault) = process::log_to_stderr(&loaded.config.log) {
         tell(&fault.to_string());
         return Exit::Config;
+    }
+    if descriptors::fit(&mut loaded.config, descriptors) {
+        let Data { max_connections, max_requests, .. } = loaded.config.data;
+        tracing::warn!(
+            descriptors,
+            max_connections,
+            max_requests,
+            "fewer descriptors are allowed than the limits could need: the limits are lower than configured"
+        );
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -27,10 +39,19 @@ pub(super) fn run(configured: &Configured) -> Exit {
             return Exit::Io;
         }
     };
-    runtime.block_on(serve(loaded, secrets))
+    runtime.block_on(serve(configured, loaded, secrets))
 }
 
-async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
+async fn serve(configured: &Configured, loaded: Loaded, secrets: Secrets) -> Exit {
+    // Before anything is begun that a signal should not cut off.
+    let (Ok(source), Ok(hangup)) = (config_source::source(configured), signal(SignalKind::hangup())) else {
+        tell("signals cannot be received");
+        return Exit::Io;
+    };
+    let mut stop = match Stop::expected() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
     warn_of_anonymous(&loaded);
     if relies_on_a_pipe(&loaded.config) {
         tracing::warn!("{PIPE}");
@@ -45,16 +66,11 @@ async fn serve(loaded: Loaded, secrets: Secrets) -> Exit {
         Err(fault) => return failed(&fault),
     };
     announce(&running);
-    let stop = process::told_to_stop().await;
-    if stop != Exit::Ok {
-        return stop;
-    }
-    tracing::info!(requests = gateway.recorder.in_progress(), "draining");
+    tokio::spawn(reload::follow(Reloader::new(Arc::clone(&gateway), source), hangup));
+    stop.told().await;
+    tracing::info!(requests = gateway.in_progress(), "draining");
     // A second signal ends at once, and even then every record is written.
-    let cut = async {
-        process::told_to_stop().await;
-    };
-    match running.drain_until(cut).await {
+    match running.drain_until(stop.told()).await {
         Drained::Whole => tracing::info!("stopped: every request was answered and recorded"),
         Drained::Cut(requests) => tracing::warn!(requests, "stopped with requests in progress"),
         Drained::Unrecorded(lines) => {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fixed::FixedKeys;
 use super::secrets::SecretUses;
 use crate::audit::Retention;
 use crate::ids::{CredentialId, EndpointId, ServiceId};
@@ -38,6 +39,10 @@ pub struct Config {
     pub services: Box<[Service]>,
     /// Indexed by [`CallerId`](crate::ids::CallerId), in order of the file.
     pub callers: Box<[Caller]>,
+    /// The folder of the schema files; `None`: those that are built in.
+    pub schemas_dir: Option<PathBuf>,
+    /// What cannot be changed while the gateway runs, for [`judge_fixed`](super::judge_fixed).
+    pub fixed: FixedKeys,
     /// Where the file refers to secrets, for the reports of [`read_secrets`](super::read_secrets).
     pub secret_uses: SecretUses,
 }
@@ -84,6 +89,8 @@ pub struct Data {
     pub hosts: Box<[Box<str>]>,
     /// How long SIGTERM waits for requests in flight.
     pub drain_timeout: Duration,
+    /// How long after SIGTERM requests on open connections are still served; later ones are 503 `draining`.
+    pub drain_grace: Duration,
 }
 
 /// One address of `data.listen`.
@@ -96,6 +103,7 @@ pub enum Listen {
 }
 
 /// Certificate chain and key in PEM files; read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// PEM, leaf first.
     pub cert: PathBuf,

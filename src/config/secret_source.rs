@@ -85,6 +85,44 @@ impl SecretRef {
     }
 }
 
+/// How often secrets that are being exchanged are read again.
+const MOST_READS: usize = 10;
+
+/// Reads all `references` as they are at one instant: again and again, until two rounds have read the same. A mount
+/// of Kubernetes is exchanged by one rename, and so is what a careful operator writes; in between, one of two files
+/// would be read before that and the other after it.
+pub(super) fn read_together<'r>(
+    references: impl Iterator<Item = &'r SecretRef> + Clone,
+) -> Vec<Result<Secret, SecretFault>> {
+    let round = || -> Vec<_> { references.clone().map(SecretRef::read).collect() };
+    let mut before = round();
+    for _ in 1..MOST_READS {
+        let now = round();
+        let same = now.iter().zip(&before).all(|pair| match pair {
+            (Ok(now), Ok(before)) => now.expose() == before.expose(),
+            (Err(now), Err(before)) => now == before,
+            _ => false,
+        });
+        before = now;
+        if same {
+            break;
+        }
+    }
+    before
+}
+
+impl SecretRef {
+    /// The file that it names, where it names one.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Env(_) => None,
+            Self::Credential(name) => credential_path(name, std::env::var_os("CREDENTIALS_DIRECTORY")).ok(),
+        }
+    }
+}
+
 /// Which groups may have access to the file of a secret.
 #[derive(Clone, Copy)]
 enum GroupAccess {

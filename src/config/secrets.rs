@@ -2,7 +2,7 @@
 
 use super::faults::{Fault, Faults, Origin, Severity};
 use super::model::{Config, SecretRef};
-use super::secret_source::SecretFault;
+use super::secret_source::{SecretFault, read_together};
 use crate::audit::SigningKey;
 use crate::ids::CredentialId;
 use crate::secret::Secret;
@@ -36,6 +36,19 @@ pub struct Pair {
     pub user: Secret,
     /// API password.
     pub pass: Secret,
+}
+
+impl Pair {
+    /// Reads both as they are now, and of one version as far as that can be seen from reading.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretFault`] of the one or the other.
+    pub fn read(user: &SecretRef, pass: &SecretRef) -> Result<Self, SecretFault> {
+        let mut read = read_together([user, pass].into_iter()).into_iter();
+        let mut next = || read.next().unwrap_or_else(|| user.read());
+        Ok(Self { user: next()?, pass: next()? })
+    }
 }
 
 impl Secrets {
@@ -132,8 +145,8 @@ pub fn read_secrets(config: &Config) -> Result<Secrets, Faults> {
 pub(super) fn read_all(uses: &[SecretUse]) -> (Option<Read>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut secrets = Vec::with_capacity(uses.len());
-    for used in uses {
-        match used.reference.read() {
+    for (used, read) in uses.iter().zip(read_together(uses.iter().map(|used| &used.reference))) {
+        match read {
             Ok(secret) => {
                 judge(used, &secret, &mut faults);
                 secrets.push((used, secret));

@@ -57,7 +57,7 @@ tables! {
         /// All request bodies in memory at once.
         may body_budget: Size = "128MiB" => "1MiB" to "1024GiB";
         /// All upstream answers in memory at once.
-        may answer_budget: Size = "128MiB" => "1MiB" to "1024GiB";
+        may answer_budget: Size = "64MiB" => "1MiB" to "1024GiB";
         /// How much of `body_budget` one caller may hold.
         may caller_share: Share = "50%" => "1%" to "100%";
         /// How long a body waits for a full budget before it is refused with 503 `overloaded`.
@@ -86,6 +86,8 @@ tables! {
         may hosts: List<Host> = ["localhost", "127.0.0.1", "[::1]"];
         /// How long SIGTERM waits for requests in progress.
         may drain_timeout: Time = "30s" => "0s" to "1h";
+        /// How long after SIGTERM requests on open connections are still served.
+        may drain_grace: Time = "5s" => "0s" to "1h";
     }
 
     /// A certificate chain and its private key; read again when the files change.
@@ -166,7 +168,7 @@ tables! {
         /// Idle connections that each worker keeps per caller and endpoint.
         may max_idle_per_caller: Count = 8 => "0" to "1024";
         /// Largest answer.
-        may answer_limit: Size = "64MiB" => "1KiB" to "1GiB";
+        may answer_limit: Size = "32MiB" => "1KiB" to "1GiB";
         /// Accept `http://` URLs of loopback hosts, for tests: credentials then travel in clear.
         may plain_http_to_loopback: Flag = false;
         /// What is sent again, and how often.

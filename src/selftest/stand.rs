@@ -183,6 +183,8 @@ impl Stand<'_> {
             set(data, "header_timeout", "10s");
         }
         set(data, "drain_timeout", "5s");
+        // What comes after the stop is refused, as it otherwise is after a while.
+        set(data, "drain_grace", "0s");
         let given = &self.config.data;
         set(data, "max_connections", count(given.max_connections));
         set(data, "max_connections_per_peer", count(given.max_connections_per_peer));

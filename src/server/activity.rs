@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::delivery::Deliveries;
+use super::last_call::Readable;
+use super::seat::{Asking, Seat};
 
 /// What a connection may take its time for.
 #[derive(Clone, Copy)]
@@ -34,8 +36,13 @@ pub(super) struct Activity {
     blocked_since: AtomicU64,
     multiplexed: bool,
     left_unread: AtomicBool,
+    /// The socket is to be asked for arrivals at the next read.
+    looking: AtomicBool,
+    silent: AtomicBool,
+    asked: AtomicBool,
     gone: Notify,
     deliveries: Deliveries,
+    seat: Arc<Seat>,
 }
 
 /// Why a connection must end.
@@ -68,7 +75,7 @@ impl Overdue {
 
 impl Activity {
     /// A connection that was just accepted. On a `multiplexed` one (HTTP/2) bytes are no sign of a head.
-    pub(super) fn new(multiplexed: bool) -> Arc<Self> {
+    pub(super) fn new(multiplexed: bool, seat: Arc<Seat>) -> Arc<Self> {
         Arc::new(Self {
             epoch: Instant::now(),
             requests: AtomicUsize::new(0),
@@ -78,8 +85,12 @@ impl Activity {
             blocked_since: AtomicU64::new(0),
             multiplexed,
             left_unread: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             gone: Notify::new(),
             deliveries: Deliveries::default(),
+            seat,
         })
     }
 
@@ -117,7 +128,37 @@ impl Activity {
     pub(super) fn request(self: &Arc<Self>) -> InProgress {
         self.requests.fetch_add(1, Ordering::AcqRel);
         self.served.store(true, Ordering::Release);
-        InProgress(Arc::clone(self))
+        self.asked.store(true, Ordering::Release);
+        InProgress { activity: Arc::clone(self), _asking: self.seat.request() }
+    }
+
+    /// The place that the connection takes.
+    pub(super) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
+    /// Whether a request has ever come.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Since when nothing is in progress and nothing arrives, if so.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        let busy = self.requests.load(Ordering::Acquire) > 0 || self.head_since.load(Ordering::Acquire) > 0;
+        let quiet = Duration::from_millis(self.quiet_since.load(Ordering::Acquire));
+        (!busy).then(|| self.epoch + quiet)
+    }
+
+    /// Lets the next read that finds nothing ask the socket itself.
+    pub(super) fn look(&self) {
+        self.silent.store(false, Ordering::Release);
+        self.looking.store(true, Ordering::Release);
+    }
+
+    /// Whether that read found nothing, and the socket had nothing either.
+    pub(super) fn is_silent(&self) -> bool {
+        self.looking.store(false, Ordering::Release);
+        self.silent.load(Ordering::Acquire)
     }
 
     /// Until when nothing needs to be done, or why the connection must end now.
@@ -165,13 +206,17 @@ impl Activity {
 }
 
 /// A request in progress on a connection.
-pub(super) struct InProgress(Arc<Activity>);
+pub(super) struct InProgress {
+    activity: Arc<Activity>,
+    _asking: Asking,
+}
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.quiet_since.store(self.0.now(), Ordering::Release);
-        self.0.head_since.store(0, Ordering::Release);
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+        let activity = &self.activity;
+        activity.quiet_since.store(activity.now(), Ordering::Release);
+        activity.head_since.store(0, Ordering::Release);
+        activity.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -191,7 +236,7 @@ impl<S> Noted<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Readable + Unpin> AsyncRead for Noted<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -199,7 +244,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if read.is_pending() && this.activity.looking.load(Ordering::Acquire) {
+            this.activity.silent.store(!this.stream.has_arrivals(), Ordering::Release);
+        }
+        ready!(read)?;
         if buffer.filled().len() > before {
             this.activity.bytes_came();
         }
@@ -255,7 +304,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_ends_at_the_first_byte_deadline() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         assert!(activity.judge(&PATIENCE).is_ok());
         tokio::time::advance(Duration::from_millis(1_100)).await;
         assert_eq!(activity.judge(&PATIENCE), Err(Overdue::FirstByte));
@@ -263,7 +312,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_ends_at_the_header_deadline() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         activity.bytes_came();
         tokio::time::advance(Duration::from_millis(1_500)).await;
         activity.bytes_came();
@@ -274,7 +323,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_served_may_be_idle_for_longer() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         activity.bytes_came();
         let request = activity.request();
         tokio::time::advance(Duration::from_secs(60)).await;
@@ -288,7 +337,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_stops_reading_is_given_up() {
-        let activity = Activity::new(false);
+        let activity = Activity::new(false, Arc::default());
         let _request = activity.request();
         activity.write_ended(true);
         tokio::time::advance(Duration::from_millis(3_100)).await;

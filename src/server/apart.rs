@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::connection::{Context, serve_http1};
+use super::connection::{Context, OtherEnd, serve_http1};
+use super::newest::Newest;
 use crate::arrival::Peer;
 use crate::gateway::Gateway;
+use crate::generation::Generation;
 use crate::stack::stack;
 use crate::upstream::{Client, Wire};
 
@@ -22,14 +24,19 @@ pub struct Apart {
 type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Apart {
-    /// Serves with `gateway`'s stack, forwards through `client`, and closes what is idle once `drained` says so. To be
+    /// Serves with the stack of `gateway`'s current generation, forwards through `client`, and closes what is idle once `drained` says so. To be
     /// called once for each runtime.
     #[must_use]
-    pub fn new(gateway: &Gateway, client: Arc<Client>, drained: watch::Receiver<bool>) -> Self {
-        let (stack, context) = (stack(gateway, client), Arc::new(Context::new(gateway, drained)));
+    pub fn new(gateway: &Arc<Gateway>, client: Arc<Client>, drained: watch::Receiver<bool>) -> Self {
+        let of_gateway = Arc::clone(gateway);
+        // One client for all generations: a simulation has one.
+        let build = move |generation: &Arc<Generation>| stack(&of_gateway, generation, Arc::clone(&client));
+        let newest = Arc::new(Newest::new(gateway, Box::new(build)));
+        let context = Arc::new(Context::new(gateway, drained));
         let serve = move |stream, peer| -> Served {
-            let (stack, context) = (stack.clone(), Arc::clone(&context));
-            Box::pin(async move { serve_http1(stream, peer, stack, &context).await })
+            let (newest, context) = (Arc::clone(&newest), Arc::clone(&context));
+            let end = OtherEnd { peer, seat: Arc::default() };
+            Box::pin(async move { serve_http1(stream, end, newest, &context).await })
         };
         Self { serve: Box::new(serve) }
     }

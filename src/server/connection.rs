@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use http::header::CONNECTION;
@@ -12,14 +14,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
 use super::activity::{Activity, Noted, Overdue, Patience};
 use super::delivery::Delivered;
+use super::last_call::{LastCall, Readable};
+use super::newest::Newest;
+use super::seat::Seat;
 use super::unread::Unread;
 use super::worker::{Accepted, Stream};
 use crate::arrival::{Arrival, Peer};
@@ -35,21 +41,19 @@ const MAX_PENDING_RESETS: usize = 20;
 /// connection before the peer has read the refusal.
 const LINGER_BYTES: u64 = 32 << 20;
 const LINGER: Duration = Duration::from_secs(2);
-/// How long a drain waits before it closes what is idle: a request that was sent before may not have been
-/// read yet, and a close would reset it unanswered.
-const LAST_CALL: Duration = Duration::from_millis(20);
 
-/// What all connections of a worker share.
+/// What a connection is allowed, by the configuration that was in force when it was accepted.
 pub(super) struct Context {
     patience: Patience,
     max_head_bytes: usize,
-    drained: watch::Receiver<bool>,
+    last_call: LastCall,
     metrics: Arc<Metrics>,
 }
 
 impl Context {
     pub(super) fn new(gateway: &Gateway, drained: watch::Receiver<bool>) -> Self {
-        let data = &gateway.config.data;
+        let generation = gateway.current();
+        let data = &generation.config.data;
         Self {
             patience: Patience {
                 first_byte: data.first_byte_timeout,
@@ -58,57 +62,99 @@ impl Context {
                 min_rate_bytes_per_s: data.min_body_rate_bytes_per_s,
             },
             max_head_bytes: data.max_head_bytes,
-            drained,
+            last_call: LastCall::new(drained, data.drain_grace),
             metrics: Arc::clone(&gateway.metrics),
         }
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve<S>(accepted: Accepted, stack: S, context: Arc<Context>)
-where
+/// What a request is answered by.
+pub(super) trait Stack:
+    Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Stack for S where
     S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
         + Clone
         + Send
-        + 'static,
+        + 'static
 {
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(accepted: Accepted, newest: Arc<Newest<impl Stack>>, context: Arc<Context>) {
     let Accepted { stream, peer, tls, entry } = accepted;
+    let seat = Arc::clone(entry.seat());
+    tokio::select! {
+        () = serve_stream(stream, tls, OtherEnd { peer, seat }, newest, &context) => {}
+        // Nothing is lost with it: neither a request nor an answer of a caller.
+        () = entry.must_leave() => context.metrics.connection("gave_way"),
+    }
+    drop(entry);
+}
+
+/// The other end, and the place that its connection takes.
+pub(super) struct OtherEnd {
+    pub(super) peer: Peer,
+    pub(super) seat: Arc<Seat>,
+}
+
+async fn serve_stream(
+    stream: Stream,
+    tls: Option<Arc<ServerConfig>>,
+    end: OtherEnd,
+    newest: Arc<Newest<impl Stack>>,
+    context: &Context,
+) {
     match (stream, tls) {
         (Stream::Tcp(stream), None) => {
             if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
-                serve_http1(stream, peer, stack, &context).await;
+                serve_http1(stream, end, newest, context).await;
             }
         }
         (Stream::Tcp(stream), Some(tls)) => {
             let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
-            let accepting = TlsAcceptor::from(tls).accept(stream);
+            let accepting = async {
+                speaks(&stream, &context.last_call).await?;
+                TlsAcceptor::from(tls).accept(stream).await
+            };
             match timeout(context.patience.first_byte, accepting).await {
                 Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    serve_http2(stream, peer, stack, &context).await;
+                    serve_http2(stream, end, newest, context).await;
                 }
-                Ok(Ok(stream)) => serve_http1(stream, peer, stack, &context).await,
+                Ok(Ok(stream)) => serve_http1(stream, end, newest, context).await,
+                Ok(Err(error)) if error.kind() == ErrorKind::NotConnected => {}
                 Ok(Err(_)) => context.metrics.connection("tls_failed"),
                 Err(_) => context.metrics.connection("first_byte_timeout"),
             }
         }
         (Stream::Unix(stream), _) => {
             if let Ok(stream) = tokio::net::UnixStream::from_std(stream) {
-                serve_http1(stream, peer, stack, &context).await;
+                serve_http1(stream, end, newest, context).await;
             }
         }
     }
-    drop(entry);
 }
 
-pub(super) async fn serve_http1<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible> + Clone,
+pub(super) async fn serve_http1<IO>(
+    stream: IO,
+    end: OtherEnd,
+    newest: Arc<Newest<impl Stack>>,
+    context: &Context,
+) where
+    IO: AsyncRead + AsyncWrite + Readable + Unpin,
 {
-    let activity = Activity::new(false);
+    let OtherEnd { peer, seat } = end;
+    let activity = Activity::new(false, seat);
     let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
     // Boxed, because hyper gives the stream back only of a connection that can be moved.
-    let service = service_fn(|request| Box::pin(answer(request, peer, stack.clone(), Arc::clone(&activity))));
+    let service = service_fn(|request| {
+        Box::pin(answer(request, peer, newest.stack(), Arc::clone(&activity), &context.last_call))
+    });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // Heads have their deadline in `Activity`, which tells an idle connection from a slow head.
@@ -117,9 +163,8 @@ where
         .max_buf_size(context.max_head_bytes.max(8 << 10))
         .serve_connection(io, service);
     let ended = {
-        let mut closing = pin!(told_to_close(context));
+        let mut quiet = pin!(context.last_call.over_for(&activity));
         let mut watchdog = pin!(overdue(&activity, &context.patience));
-        let mut draining = false;
         loop {
             tokio::select! {
                 // In this order, so that the same bytes at the same times have the same end.
@@ -133,9 +178,17 @@ where
                     context.metrics.connection("broken");
                     break None;
                 }
-                () = &mut closing, if !draining => {
-                    draining = true;
-                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                () = &mut quiet => {
+                    activity.look();
+                    let ended = now_or_never(|task| connection.poll_without_shutdown(task)).await;
+                    if ended.is_some() {
+                        break ended;
+                    }
+                    // Nothing lies between this look and the end.
+                    if activity.is_silent() {
+                        std::pin::Pin::new(&mut connection).graceful_shutdown();
+                    }
+                    quiet.set(context.last_call.over_for(&activity));
                 }
             }
         }
@@ -150,18 +203,19 @@ where
     }
 }
 
-async fn serve_http2<IO, S>(stream: IO, peer: Peer, stack: S, context: &Context)
+async fn serve_http2<IO>(stream: IO, end: OtherEnd, newest: Arc<Newest<impl Stack>>, context: &Context)
 where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
+    IO: AsyncRead + AsyncWrite + Readable + Unpin + Send + 'static,
 {
-    let activity = Activity::new(true);
+    let OtherEnd { peer, seat } = end;
+    let activity = Activity::new(true, seat);
     let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
     let of_requests = Arc::clone(&activity);
-    let service = service_fn(move |request| answer(request, peer, stack.clone(), Arc::clone(&of_requests)));
+    let last_call = context.last_call.clone();
+    let service = service_fn(move |request| {
+        let (stack, activity, last_call) = (newest.stack(), Arc::clone(&of_requests), last_call.clone());
+        async move { answer(request, peer, stack, activity, &last_call).await }
+    });
     let head_bytes = u32::try_from(context.max_head_bytes).unwrap_or(u32::MAX);
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -173,7 +227,7 @@ where
             .keep_alive_timeout(context.patience.head)
             .serve_connection(io, service)
     );
-    let mut closing = pin!(told_to_close(context));
+    let mut closing = pin!(told_to_close(&activity, &context.last_call));
     let mut watchdog = pin!(overdue(&activity, &context.patience));
     let mut draining = false;
     loop {
@@ -202,25 +256,52 @@ async fn answer<S>(
     peer: Peer,
     stack: S,
     activity: Arc<Activity>,
+    last_call: &LastCall,
 ) -> Result<Response<Delivered>, Infallible>
 where
     S: Service<Arrival<Unread>, Response = Response<Reply>, Error = Infallible>,
 {
     let in_progress = activity.request();
+    let undecided = activity.seat().undecided();
     let request = Unread::of(request, &activity);
     let mut response = stack.oneshot(Arrival { request, peer }).await?;
-    if activity.left_unread() {
+    if let Some(caller) = response.body().caller() {
+        activity.seat().identified(caller);
+    }
+    drop(undecided);
+    if activity.left_unread() || last_call.is_out() && !activity.is_multiplexed() {
         // Else the caller would send its next request into a connection that closes.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|reply| Delivered::new(reply, activity, in_progress)))
 }
 
-/// Ends when the connection should serve no further request.
-async fn told_to_close(context: &Context) {
-    // An error means that whoever would tell is gone.
-    let _ = context.drained.clone().wait_for(|drained| *drained).await;
-    sleep(LAST_CALL).await;
+/// Ends when an HTTP/2 connection should serve no further request, which it can say; but not before its first.
+async fn told_to_close(activity: &Activity, last_call: &LastCall) {
+    last_call.begun().await;
+    if !activity.was_asked() {
+        last_call.over().await;
+    }
+}
+
+/// Waits for the first bytes. A connection without any is closed soon when the gateway is being stopped.
+async fn speaks(stream: &tokio::net::TcpStream, last_call: &LastCall) -> io::Result<()> {
+    tokio::select! {
+        arrived = stream.readable() => arrived,
+        () = last_call.over() => match stream.has_arrivals() {
+            true => Ok(()),
+            false => Err(ErrorKind::NotConnected.into()),
+        },
+    }
+}
+
+/// What `poll` comes to without waiting.
+async fn now_or_never<T>(mut poll: impl FnMut(&mut task::Context<'_>) -> Poll<T>) -> Option<T> {
+    poll_fn(|task| match poll(task) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Ends when the connection must.

@@ -1,16 +1,21 @@
 //! How is a listener opened, and who may come in?
 
 use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustls::ServerConfig;
-use tokio::net::{TcpListener, UnixListener};
+use socket2::SockFilter;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
 
 use super::doors::Doors;
+use super::porch::Porch;
 use super::worker::{Accepted, Senders, Stream};
 use crate::arrival::Peer;
 use crate::config::Listen;
@@ -21,13 +26,33 @@ const BACKLOG: i32 = 1024;
 /// The pause after an accept that failed for want of descriptors or memory, so that the loop does not
 /// spin.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long handshakes that have begun may take at a stop: the time to a peer and back, and some.
+const HANDSHAKES: Duration = Duration::from_millis(20);
+/// Accepts that may fail at a stop before what is still queued is given up.
+const MOST_FAILURES: usize = 100;
+/// Drops what begins a TCP connection (a segment with SYN; byte 13 of its header holds the flags), and nothing else. A
+/// peer whose SYN is dropped sends it again after a second, and finds who listens then, or is refused. Without this,
+/// a connection that completes between the last accept and the close would be reset with its request.
+const NO_BEGINNING: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),       // A = flags
+    SockFilter::new(0x45, 0, 1, 0x02),     // SYN?
+    SockFilter::new(0x06, 0, 0, 0),        // drop
+    SockFilter::new(0x06, 0, 0, u32::MAX), // take
+];
 
 /// An open listener.
 pub(super) struct Listener {
     socket: Socket,
     address: Listen,
-    tls: Option<Arc<ServerConfig>>,
+    /// The socket file that was made here, and is removed at the end.
+    file: Option<Inode>,
+    porch: Porch,
 }
+
+/// What tells a file from another at the same path: device and number. Neither is used again while the socket that
+/// was bound to it is open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Inode(u64, u64);
 
 enum Socket {
     Tcp { listener: TcpListener, loopback: bool },
@@ -45,7 +70,7 @@ pub(super) fn shown(address: &Listen) -> String {
 impl Listener {
     /// Binds `address`. Not with `SO_REUSEPORT`: another process of the same user could then take a
     /// share of the callers and their keys.
-    pub(super) fn open(address: &Listen, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+    pub(super) fn open(address: &Listen) -> io::Result<Self> {
         match address {
             Listen::Tcp(wanted) => {
                 let domain = socket2::Domain::for_address(*wanted);
@@ -57,11 +82,11 @@ impl Listener {
                 let listener = TcpListener::from_std(socket.into())?;
                 let bound = listener.local_addr()?;
                 let socket = Socket::Tcp { listener, loopback: bound.ip().is_loopback() };
-                Ok(Self { socket, address: Listen::Tcp(bound), tls })
+                Ok(Self { socket, address: Listen::Tcp(bound), file: None, porch: Porch::new() })
             }
             Listen::Unix(path) => {
-                let listener = open_unix(path)?;
-                Ok(Self { socket: Socket::Unix(listener), address: address.clone(), tls: None })
+                let socket = Socket::Unix(open_unix(path)?);
+                Ok(Self { socket, address: address.clone(), file: Inode::at(path), porch: Porch::new() })
             }
         }
     }
@@ -71,10 +96,37 @@ impl Listener {
         &self.address
     }
 
+    /// Accepts until `drained`, and then what was queued, and hands each connection to the next worker.
+    pub(super) async fn accept_until(
+        self,
+        mut drained: watch::Receiver<bool>,
+        gateway: Arc<Gateway>,
+        doors: Arc<Doors>,
+        workers: Senders,
+    ) {
+        let accepting = self.accept_all(&gateway, &doors, &workers);
+        tokio::select! {
+            // An error means that whoever would tell is gone.
+            _ = drained.wait_for(|drained| *drained) => {}
+            () = accepting => {}
+        }
+        if let Socket::Tcp { listener, .. } = &self.socket {
+            // Where a kernel cannot, a connection that begins right before the end is reset.
+            let _ = socket2::SockRef::from(listener).attach_filter(&NO_BEGINNING);
+            let begun = self.accept_all(&gateway, &doors, &workers);
+            let _ = tokio::time::timeout(HANDSHAKES, begun).await;
+        }
+        if let Socket::Unix(listener) = &self.socket {
+            let _ = socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Read);
+        }
+        self.accept_queued(&gateway, &doors, &workers).await;
+    }
+
     /// Accepts for ever and hands each connection to the next worker.
-    pub(super) async fn accept_all(self, gateway: Arc<Gateway>, doors: Arc<Doors>, workers: Senders) {
+    async fn accept_all(&self, gateway: &Gateway, doors: &Arc<Doors>, workers: &Senders) {
         let mut wanting = false;
         loop {
+            doors.settled().await;
             let (stream, peer) = match self.accept().await {
                 Ok(accepted) => {
                     if std::mem::take(&mut wanting) {
@@ -90,17 +142,60 @@ impl Listener {
                         if !std::mem::replace(&mut wanting, true) {
                             tracing::warn!(os = error.raw_os_error(), "connections cannot be accepted");
                         }
+                        // An accept fails so, too, while nobody waits to be accepted.
+                        if self.is_waited_for() {
+                            doors.make_room();
+                        }
                         tokio::time::sleep(PAUSE).await;
                     }
                     continue;
                 }
             };
-            match doors.enter(peer) {
-                Ok(entry) => {
-                    gateway.metrics.connection("accepted");
-                    workers.hand_over(Accepted { stream, peer, tls: self.tls.clone(), entry });
+            self.let_in(stream, peer, gateway, doors, workers);
+        }
+    }
+
+    /// Whether a connection waits to be accepted.
+    fn is_waited_for(&self) -> bool {
+        let listener = match &self.socket {
+            Socket::Tcp { listener, .. } => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
+        };
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::from_borrowed_fd(listener, PollFlags::IN)], Some(&at_once))
+            .is_ok_and(|count| count > 0)
+    }
+
+    /// Accepts what waits, by the kernel's own word and not the runtime's, which may not have heard of it yet.
+    async fn accept_queued(&self, gateway: &Gateway, doors: &Arc<Doors>, workers: &Senders) {
+        let mut failures = 0;
+        while failures < MOST_FAILURES {
+            match self.accept_now() {
+                Ok((stream, peer)) => self.let_in(stream, peer, gateway, doors, workers),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    gateway.metrics.connection("accept_failed");
+                    failures += 1;
+                    if is_want(&error) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
-                Err(event) => gateway.metrics.connection(event),
+            }
+        }
+    }
+
+    fn let_in(&self, stream: Stream, peer: Peer, gateway: &Gateway, doors: &Arc<Doors>, workers: &Senders) {
+        let generation = gateway.current();
+        match doors.enter(peer) {
+            Ok(entry) => {
+                gateway.metrics.connection("accepted");
+                workers.hand_over(Accepted { stream, peer, tls: generation.listener_tls(), entry });
+            }
+            Err(event) => {
+                gateway.metrics.connection(event);
+                if generation.listener_tls().is_none() {
+                    self.porch.refuse(stream);
+                }
             }
         }
     }
@@ -109,17 +204,38 @@ impl Listener {
         match &self.socket {
             Socket::Tcp { listener, loopback } => {
                 let (stream, address) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                let peer = Peer::Tcp { address: address.ip().to_canonical(), loopback_listener: *loopback };
-                Ok((Stream::Tcp(stream.into_std()?), peer))
+                introduced(stream, address.ip(), *loopback)
             }
-            Socket::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                let uid = stream.peer_cred()?.uid();
-                Ok((Stream::Unix(stream.into_std()?), Peer::Unix { uid }))
-            }
+            Socket::Unix(listener) => identified(listener.accept().await?.0),
         }
     }
+
+    fn accept_now(&self) -> io::Result<(Stream, Peer)> {
+        let accepted = match &self.socket {
+            Socket::Tcp { listener, .. } => socket2::SockRef::from(listener).accept(),
+            Socket::Unix(listener) => socket2::SockRef::from(listener).accept(),
+        };
+        let (stream, address) = accepted?;
+        stream.set_nonblocking(true)?;
+        match &self.socket {
+            Socket::Tcp { loopback, .. } => {
+                let address = address.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+                introduced(TcpStream::from_std(stream.into())?, address.ip(), *loopback)
+            }
+            Socket::Unix(_) => identified(UnixStream::from_std(stream.into())?),
+        }
+    }
+}
+
+fn introduced(stream: TcpStream, address: IpAddr, loopback_listener: bool) -> io::Result<(Stream, Peer)> {
+    stream.set_nodelay(true)?;
+    let peer = Peer::Tcp { address: address.to_canonical(), loopback_listener };
+    Ok((Stream::Tcp(stream.into_std()?), peer))
+}
+
+fn identified(stream: UnixStream) -> io::Result<(Stream, Peer)> {
+    let uid = stream.peer_cred()?.uid();
+    Ok((Stream::Unix(stream.into_std()?), Peer::Unix { uid }))
 }
 
 /// Whether `address` could be listened on now: opens it and closes it again. Needs a runtime around it.
@@ -134,7 +250,7 @@ pub fn try_address(address: &Listen) -> io::Result<()> {
         }
         Listen::Tcp(_) => None,
     };
-    let tried = Listener::open(address, None).map(drop);
+    let tried = Listener::open(address).map(drop);
     if let Some(folder) = folder {
         // Made by the trial, perhaps as another user than the gateway's. It may not have been made.
         let _ = std::fs::remove_dir(folder);
@@ -148,9 +264,19 @@ fn is_want(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| wants.contains(&code))
 }
 
+impl Inode {
+    fn at(path: &Path) -> Option<Self> {
+        std::fs::symlink_metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Listen::Unix(path) = &self.address {
+        if let Listen::Unix(path) = &self.address
+            && self.file.is_some()
+            // Another gateway may listen there by now.
+            && self.file == Inode::at(path)
+        {
             // It may be gone already; a socket file without a listener is removed at the next start.
             let _ = std::fs::remove_file(path);
         }

@@ -5,8 +5,13 @@ mod apart;
 mod certificates;
 mod connection;
 mod delivery;
-mod doors;
+pub mod descriptors;
+pub(crate) mod doors;
+mod last_call;
 mod listen;
+mod newest;
+mod porch;
+pub(crate) mod seat;
 mod unread;
 mod worker;
 
@@ -16,7 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::Listen;
@@ -24,7 +29,7 @@ use crate::gateway::{Gateway, StartFault};
 use crate::ops;
 
 pub use apart::Apart;
-use certificates::Certificates;
+pub(crate) use certificates::Certificates;
 use doors::Doors;
 use listen::Listener;
 pub use listen::try_address;
@@ -35,7 +40,7 @@ pub struct Running {
     gateway: Arc<Gateway>,
     addresses: Vec<Listen>,
     ops: Option<SocketAddr>,
-    accepting: Vec<JoinHandle<()>>,
+    accepting: JoinSet<()>,
     workers: Workers,
     drain: watch::Sender<bool>,
     doors: Arc<Doors>,
@@ -58,15 +63,14 @@ pub enum Drained {
 ///
 /// [`StartFault`], naming the listener.
 pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
-    let data = &gateway.config.data;
-    let tls = data.tls.as_ref().map(Certificates::load).transpose()?;
+    let config = Arc::clone(&gateway.current().config);
+    let data = &config.data;
     let mut listeners = Vec::new();
     for address in &data.listen {
         let fault = |source| StartFault::Io { what: format!("listen on {}", listen::shown(address)), source };
-        let tls = tls.as_ref().filter(|_| matches!(address, Listen::Tcp(_)));
-        listeners.push(Listener::open(address, tls.map(Certificates::server)).map_err(fault)?);
+        listeners.push(Listener::open(address).map_err(fault)?);
     }
-    let ops = match gateway.config.ops.listen {
+    let ops = match config.ops.listen {
         Some(address) => {
             let fault = |source| StartFault::Io { what: format!("listen on {address} (ops)"), source };
             let listener = tokio::net::TcpListener::bind(address).await.map_err(fault)?;
@@ -77,20 +81,18 @@ pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
         None => None,
     };
     let (drain, drained) = watch::channel(false);
-    let doors = Arc::new(Doors::new(data.max_connections, data.max_connections_per_peer, &gateway.metrics));
+    let doors = Arc::new(Doors::new(
+        data.max_connections,
+        data.max_connections_per_peer,
+        Some(gateway.metrics.connections_open.clone()),
+    ));
     let workers = Workers::start(&gateway, data.workers, &drained)?;
-    if let Some(tls) = tls {
-        tokio::spawn(tls.follow_files());
-    }
-    let credentials = Arc::clone(&gateway.credentials);
-    tokio::spawn(credentials.follow_suspended(Arc::clone(&gateway.config)));
     let addresses = listeners.iter().map(|listener| listener.address().clone()).collect();
-    let accepting = listeners
-        .into_iter()
-        .map(|listener| {
-            tokio::spawn(listener.accept_all(Arc::clone(&gateway), Arc::clone(&doors), workers.senders()))
-        })
-        .collect();
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        let (gateway, doors) = (Arc::clone(&gateway), Arc::clone(&doors));
+        accepting.spawn(listener.accept_until(drained.clone(), gateway, doors, workers.senders()));
+    }
     Ok(Running { gateway, addresses, ops, accepting, workers, drain, doors })
 }
 
@@ -107,33 +109,35 @@ impl Running {
         self.ops
     }
 
-    /// Refuses new connections, answers what is in progress within the drain limit, writes every record,
-    /// and ends the workers.
+    /// Serves what was accepted and what waits to be, refuses new connections, answers what is in progress within the
+    /// drain limit, writes every record, and ends the workers.
     pub async fn drain(self) -> Drained {
         self.drain_until(std::future::pending()).await
     }
 
     /// As [`drain`](Self::drain), but what is in progress when `cut` ends is cut off.
     pub async fn drain_until(self, cut: impl Future<Output = ()>) -> Drained {
-        let Self { gateway, accepting, workers, drain, doors, .. } = self;
-        gateway.draining.store(true, Ordering::Release);
-        for task in accepting {
-            task.abort();
-            // Cancelled is what it should be; the listener is closed once it is gone.
-            let _ = task.await;
-        }
+        let Self { gateway, mut accepting, workers, drain, doors, .. } = self;
+        let begun = Instant::now();
+        let config = Arc::clone(&gateway.current().config);
+        let data = &config.data;
+        let (refusing, deadline) = (begun + data.drain_grace, begun + data.drain_timeout);
+        gateway.draining.store(data.drain_grace.is_zero(), Ordering::Release);
+        gateway.stopping.store(true, Ordering::Release);
         let _ = drain.send(true);
-        let deadline = Instant::now() + gateway.config.data.drain_timeout;
         let whole = async {
-            while (gateway.recorder.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
+            // The queues of the listeners first: what waits there is in no count.
+            while accepting.join_next().await.is_some() {}
+            while (gateway.in_progress() > 0 || doors.open() > 0) && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(10)).await;
+                gateway.draining.store(Instant::now() >= refusing, Ordering::Release);
             }
         };
         tokio::select! {
             () = whole => {}
             () = cut => {}
         }
-        let left = gateway.recorder.in_progress();
+        let left = gateway.in_progress();
         // What is cut off here is recorded as its futures are dropped with their workers.
         let joined = tokio::task::spawn_blocking(move || {
             workers.stop();

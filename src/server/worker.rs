@@ -8,10 +8,12 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::connection::{Context, serve};
+use super::connection::{Context, Stack, serve};
 use super::doors::Entry;
+use super::newest::Newest;
 use crate::arrival::Peer;
 use crate::gateway::{Gateway, StartFault};
+use crate::generation::Generation;
 use crate::wiped::wipe_stack;
 
 /// A connection on its way to its worker.
@@ -115,18 +117,31 @@ struct Worker {
 
 impl Worker {
     async fn work(mut self) {
-        let client = Arc::new(self.gateway.client());
-        tokio::spawn(Arc::clone(&client).sweep());
-        let stack = crate::stack::stack(&self.gateway, client);
-        let context = Arc::new(Context::new(&self.gateway, self.drained));
+        let newest = Arc::new(self.newest());
+        let mut changed = self.gateway.watch();
         loop {
             tokio::select! {
                 accepted = self.receiver.recv() => {
                     let Some(accepted) = accepted else { return };
-                    tokio::spawn(serve(accepted, stack.clone(), Arc::clone(&context)));
+                    let context = Context::new(&self.gateway, self.drained.clone());
+                    tokio::spawn(serve(accepted, Arc::clone(&newest), Arc::new(context)));
                 }
+                // Also without a request: what is out of force, its secrets among it, is not kept.
+                Ok(()) = changed.changed() => drop(newest.stack()),
                 _ = self.stopped.changed() => return,
             }
         }
+    }
+
+    fn newest(&self) -> Newest<impl Stack> {
+        let gateway = Arc::clone(&self.gateway);
+        let mut before = None;
+        let build = move |generation: &Arc<Generation>| {
+            let client = Arc::new(generation.client(before.as_ref()));
+            tokio::spawn(Arc::clone(&client).sweep());
+            before = Some((Arc::clone(generation), Arc::clone(&client)));
+            crate::stack::stack(&gateway, generation, client)
+        };
+        Newest::new(&self.gateway, Box::new(build))
     }
 }

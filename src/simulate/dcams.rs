@@ -1,6 +1,7 @@
 //! What happens to one request?
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Method, Request, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -20,11 +21,17 @@ use super::witness::{Received, Witness};
 /// Longer bodies are answered 413.
 pub const LONGEST_BODY: usize = 80 * 1024 * 1024;
 
+/// A user and a password.
+pub(super) type Pair = (String, String);
+
 /// What all connections of one double share.
 pub(super) struct Dcams {
     pub(super) path: String,
     pub(super) style: FailureStyle,
-    pub(super) credentials: Mutex<(String, String)>,
+    /// What is accepted; the last of them is what the account has.
+    pub(super) credentials: Mutex<Vec<Pair>>,
+    /// What was sent since the start, accepted or not.
+    pub(super) seen: Mutex<BTreeSet<Pair>>,
     pub(super) storage: Storage,
     pub(super) plan: Plan,
     pub(super) witness: Arc<Witness>,
@@ -32,7 +39,19 @@ pub(super) struct Dcams {
 
 impl Dcams {
     pub(super) fn accept(&self, user: String, pass: String) {
-        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = (user, pass);
+        *self.credentials() = vec![(user, pass)];
+    }
+
+    pub(super) fn accept_also(&self, user: String, pass: String) {
+        self.credentials().push((user, pass));
+    }
+
+    pub(super) fn pairs_seen(&self) -> BTreeSet<Pair> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn credentials(&self) -> MutexGuard<'_, Vec<Pair>> {
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers `request`, which came on connection number `connection`.
@@ -90,7 +109,7 @@ impl Dcams {
         if fault == Fault::HangAfterRead {
             return Delivery::Never;
         }
-        let pass = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
+        let pass = self.credentials().last().map(|(_, pass)| pass.clone()).unwrap_or_default();
         spoil(answer, fault, &pass, head.version)
     }
 
@@ -107,8 +126,11 @@ impl Dcams {
     }
 
     fn accepts(&self, request: &Value) -> bool {
-        let credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
-        text(request, "user") == Some(&credentials.0) && text(request, "pass") == Some(&credentials.1)
+        let (Some(user), Some(pass)) = (text(request, "user"), text(request, "pass")) else { return false };
+        let pair = (user.to_owned(), pass.to_owned());
+        let accepted = self.credentials().contains(&pair);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+        accepted
     }
 
     async fn wait(&self, fault: Fault) {

@@ -4,6 +4,7 @@
 //! an upstream can fail. `simulate` runs it alone, `demo` and the tests run it in their own process. It keeps what it
 //! receives, credentials and personal data included: it is never for real customers.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -129,7 +130,8 @@ impl Double {
         let dcams = Arc::new(Dcams {
             path: settings.path.clone(),
             style: settings.failure_style,
-            credentials: Mutex::new((settings.user, settings.pass)),
+            credentials: Mutex::new(vec![(settings.user, settings.pass)]),
+            seen: Mutex::default(),
             storage: Storage::default(),
             plan: Plan::new(settings.fault, settings.latency),
             witness: Arc::new(Witness::default()),
@@ -177,6 +179,17 @@ impl Double {
     /// Sets the user and password that are accepted from now on: a rotation at the upstream.
     pub fn accept(&self, user: &str, pass: &str) {
         self.dcams.accept(user.to_owned(), pass.to_owned());
+    }
+
+    /// Accepts another user and password as well, as an account does while it is rotated.
+    pub fn accept_also(&self, user: &str, pass: &str) {
+        self.dcams.accept_also(user.to_owned(), pass.to_owned());
+    }
+
+    /// Every user and password that came together in one request, accepted or not.
+    #[must_use]
+    pub fn pairs_seen(&self) -> BTreeSet<(String, String)> {
+        self.dcams.pairs_seen()
     }
 
     /// The kept requests, oldest first; at most [`MOST_REQUESTS`], with at most [`MOST_BYTES`] of bodies.

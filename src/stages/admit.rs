@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Routed;
-use crate::config::Config;
 use crate::ids::{CallerId, EndpointId};
 use crate::limits::{NamedLimiter, Slot, Slots};
-use crate::reject::{Limit, Reject};
+use crate::quotas::Quotas;
+use crate::reject::Reject;
 use crate::stage::Stage;
 use crate::track::{Step, Track, Tracks};
 
@@ -36,19 +36,15 @@ impl<B> Tracks for Admitted<B> {
 /// caller, so nothing grows.
 #[derive(Clone)]
 pub struct Admit {
-    limits: Arc<[(NamedLimiter, Slots)]>,
+    limits: Arc<[(Arc<NamedLimiter>, Slots)]>,
     draining: Arc<AtomicBool>,
 }
 
 impl Admit {
-    /// Limits the callers of `config`; admits nobody once `draining` is set.
+    /// Limits callers to `quotas`; admits nobody once `draining` is set.
     #[must_use]
-    pub fn new(config: &Config, draining: Arc<AtomicBool>) -> Self {
-        let limits = config
-            .callers
-            .iter()
-            .map(|caller| (NamedLimiter::new(Limit::Caller, caller.rate), Slots::new(caller.max_requests)));
-        Self { limits: limits.collect(), draining }
+    pub fn new(quotas: &Quotas, draining: Arc<AtomicBool>) -> Self {
+        Self { limits: quotas.of_callers(), draining }
     }
 }
 

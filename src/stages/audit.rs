@@ -16,7 +16,6 @@ use tower::{BoxError, Layer, Service};
 
 use crate::arrival::{Arrival, Peer};
 use crate::audit::{CallerRequestId, Recorder};
-use crate::budget::Room;
 use crate::limits::Slot;
 use crate::reject::Reject;
 use crate::track::{Track, Tracks};
@@ -60,10 +59,8 @@ pub struct Refused {
 
 /// An answer of the upstream that passed every check; held whole.
 pub struct Answer {
-    /// The body, byte for byte.
+    /// The body, byte for byte; it holds the room that it takes.
     pub body: Bytes,
-    /// The room it takes.
-    pub room: Room,
     /// The caller's slot, taken until the answer is handed over.
     pub slot: Slot,
 }

@@ -7,7 +7,8 @@ use super::Parsed;
 use crate::config::Config;
 use crate::ids::{CallerId, ServiceId};
 use crate::limits::NamedLimiter;
-use crate::reject::{Limit, Reject};
+use crate::quotas::Quotas;
+use crate::reject::Reject;
 use crate::stage::Stage;
 use crate::track::{Step, Track, Tracks};
 
@@ -30,19 +31,14 @@ impl Tracks for Permitted {
 #[derive(Clone)]
 pub struct Authorize {
     config: Arc<Config>,
-    limiters: Arc<BTreeMap<(CallerId, ServiceId), NamedLimiter>>,
+    limiters: Arc<BTreeMap<(CallerId, ServiceId), Arc<NamedLimiter>>>,
 }
 
 impl Authorize {
-    /// Applies the rules of `config`.
+    /// Applies the rules of `config` and the rates of `quotas`.
     #[must_use]
-    pub fn new(config: Arc<Config>) -> Self {
-        let callers = (0_u16..).map(CallerId).zip(config.callers.iter());
-        let limiters = callers.flat_map(|(id, caller)| {
-            let limiter = |rate| NamedLimiter::new(Limit::CallerService, rate);
-            caller.service_rates.iter().map(move |(service, rate)| ((id, *service), limiter(*rate)))
-        });
-        Self { limiters: Arc::new(limiters.collect()), config }
+    pub fn new(config: Arc<Config>, quotas: &Quotas) -> Self {
+        Self { limiters: Arc::new(quotas.of_services(&config)), config }
     }
 }
 

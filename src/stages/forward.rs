@@ -21,6 +21,7 @@ use super::audit::Answer;
 use crate::config::{Config, Effect};
 use crate::credentials::Credentials;
 use crate::reject::{Fate, Reject};
+use crate::revocation::Revocation;
 use crate::upstream::{Client, Lanes, Pass};
 use attempts::Times;
 
@@ -33,6 +34,7 @@ struct Parts {
     credentials: Arc<Credentials>,
     lanes: Arc<Lanes>,
     client: Arc<Client>,
+    revocation: Revocation,
 }
 
 impl Forward {
@@ -43,8 +45,9 @@ impl Forward {
         credentials: Arc<Credentials>,
         lanes: Arc<Lanes>,
         client: Arc<Client>,
+        revocation: Revocation,
     ) -> Self {
-        Self(Arc::new(Parts { config, credentials, lanes, client }))
+        Self(Arc::new(Parts { config, credentials, lanes, client, revocation }))
     }
 }
 
@@ -76,8 +79,9 @@ impl Parts {
         }
     }
 
-    /// The account's limit, then the breakers of the caller and of the endpoint.
+    /// What was taken back meanwhile, the account's limit, then the breakers of the caller and of the endpoint.
     fn let_through(&self, sealed: &Sealed, effect: Effect) -> Result<Pass, Reject> {
+        self.revocation.check(sealed.caller, sealed.service, sealed.track.record().identified_by)?;
         let credential = self.credentials.of(sealed.credential.credential).ok_or(Reject::Internal)?;
         credential.charge_account()?;
         self.lanes.admit(sealed.caller, sealed.endpoint, effect)

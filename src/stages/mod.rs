@@ -22,6 +22,6 @@ pub use inject::{Inject, Sealed};
 pub use parse::{Parse, Parsed};
 pub use receive::{Receive, ReceiveLayer, Received};
 pub use record::{Record, RecordLayer, Recorded};
-pub use respond::{Reply, Respond, RespondLayer};
+pub use respond::{Reply, Respond, RespondLayer, no_room};
 pub use route::{Route, Routed};
 pub use validate::{Validate, Validated};

@@ -17,9 +17,16 @@ use crate::budget::{Room, Shares, Short};
 use crate::config::{Caller, Config};
 use crate::ids::{CallerId, EndpointId};
 use crate::limits::Slot;
+use crate::pages::Pages;
 use crate::reject::{Exceeded, Limit, Reject};
 use crate::track::{Step, Track, Tracks};
-use crate::wiped::Wiped;
+
+/// Larger bodies claim their rest when so much of them has come.
+const SMALL_BYTES: u64 = 64 << 10;
+/// So many times as fast as `min_body_rate`, and after so small a part of its grace, a body must come to keep its
+/// claim: by default 1 MiB/s, after half a second.
+const PACE: u64 = 64;
+const PACE_GRACE: u32 = 10;
 
 /// A request whose body has arrived whole. Made only here.
 pub struct Received {
@@ -30,14 +37,13 @@ pub struct Received {
     body: Bytes,
 }
 
-/// The slot and the bytes in memory that a request holds until it is over.
+/// What a request holds until it is over. The bytes of its body hold their own room.
 pub struct Hold {
     slot: Slot,
-    _room: Room,
 }
 
 impl Hold {
-    /// Gives the bytes back and keeps the slot, for the answer.
+    /// Keeps the slot, for the answer.
     pub(super) fn into_slot(self) -> Slot {
         self.slot
     }
@@ -130,51 +136,76 @@ impl Rules {
         B: Body<Data = Bytes>,
     {
         let (track, caller, endpoint, slot, body) = admitted.into_parts();
-        let limit_bytes = self.limits.get(usize::from(caller.0)).ok_or(Reject::Internal)?;
+        let limit_bytes = *self.limits.get(usize::from(caller.0)).ok_or(Reject::Internal)?;
+        let room = self.bodies.room(caller).ok_or(Reject::Internal)?;
+        let promised = promise(&body, limit_bytes)?;
+        // Before a byte of it is read.
+        if promised.is_some_and(|bytes| bytes > SMALL_BYTES) {
+            room.fits(promised.unwrap_or(limit_bytes)).map_err(refusal)?;
+        }
         let mut collecting = Collecting {
             rules: self,
-            limit_bytes: *limit_bytes,
-            room: self.bodies.room(caller).ok_or(Reject::Internal)?,
+            limit_bytes,
+            promised,
+            room,
             begun: Instant::now(),
             waited: Duration::ZERO,
-            buffer: Buffer::Empty,
+            claimed: None,
+            pages: Pages::new(usize::try_from(promised.unwrap_or(limit_bytes)).unwrap_or(usize::MAX)),
         };
         collecting.collect(body, &track).await?;
-        let hold = Hold { slot, _room: collecting.room };
-        Ok(Received { track, caller, endpoint, hold, body: collecting.buffer.into_bytes() })
+        let Collecting { mut room, pages, .. } = collecting;
+        room.settle();
+        Ok(Received { track, caller, endpoint, hold: Hold { slot }, body: pages.into_bytes(room) })
     }
+}
+
+/// The bytes that the head promises, if it does.
+fn promise<B: Body>(body: &B, limit_bytes: u64) -> Result<Option<u64>, Reject> {
+    let promised = body.size_hint();
+    if promised.lower() > limit_bytes {
+        return Err(Reject::BodyTooLarge { limit_bytes });
+    }
+    Ok(promised.exact())
 }
 
 /// A body of which a part is here.
 struct Collecting<'a> {
     rules: &'a Rules,
     limit_bytes: u64,
+    promised: Option<u64>,
     room: Room,
     begun: Instant,
     /// For the budget: time that says nothing of the caller's rate.
     waited: Duration,
-    buffer: Buffer,
+    /// Since when the rest of it is claimed.
+    claimed: Option<Instant>,
+    pages: Pages,
 }
 
 impl Collecting<'_> {
     async fn collect<B: Body<Data = Bytes>>(&mut self, body: B, track: &Track) -> Result<(), Reject> {
-        let promised = body.size_hint();
-        if promised.lower() > self.limit_bytes {
-            return Err(self.too_large());
-        }
-        let promised = promised.exact().and_then(|bytes| usize::try_from(bytes).ok());
         tokio::pin!(body);
         loop {
-            let frame = timeout_at(self.deadline(), body.frame()).await.map_err(|_| Reject::BodyTimeout)?;
-            // With a caller left to answer, its framing is wrong.
-            let Some(frame) = frame.transpose().map_err(|_| Reject::BadRequest)? else {
-                let whole = promised.is_none_or(|bytes| bytes == self.buffer.len());
+            let looked = self.next_look();
+            // With a caller left to answer, a fault is one of its framing.
+            let next = async { body.frame().await.transpose().map_err(|_| Reject::BadRequest) };
+            let frame = tokio::select! {
+                frame = timeout_at(looked, next) => frame,
+                () = self.room.sent_away() => return Err(Reject::Overloaded),
+            };
+            let Ok(frame) = frame else {
+                self.look()?;
+                continue;
+            };
+            let Some(frame) = frame? else {
+                let whole = self.promised.is_none_or(|bytes| bytes == self.pages.len() as u64);
                 return if whole { Ok(()) } else { Err(Reject::BadRequest) };
             };
             if let Ok(chunk) = frame.into_data() {
-                self.take(chunk, promised).await?;
+                self.take(chunk).await?;
                 // Piece by piece, because a caller who leaves ends this at any point.
-                track.note(|record| record.received_bytes = self.buffer.len() as u64);
+                track.note(|record| record.received_bytes = self.pages.len() as u64);
             }
         }
     }
@@ -182,32 +213,59 @@ impl Collecting<'_> {
     /// The total deadline, or the instant at which this many bytes become too few, whichever is first.
     fn deadline(&self) -> Instant {
         let data = &self.rules.config.data;
-        // A least rate of 0 is none.
-        let Some(earned_ms) =
-            (self.buffer.len() as u64).saturating_mul(1_000).checked_div(data.min_body_rate_bytes_per_s)
-        else {
-            return self.begun + data.body_timeout;
-        };
-        let earned = Duration::from_millis(earned_ms);
-        let slowest = data.min_body_rate_grace.saturating_add(earned).saturating_add(self.waited);
+        let rate = data.min_body_rate_bytes_per_s;
+        let slowest = earned(self.pages.len(), rate, data.min_body_rate_grace + self.waited);
         self.begun + slowest.min(data.body_timeout)
     }
 
-    async fn take(&mut self, chunk: Bytes, promised: Option<usize>) -> Result<(), Reject> {
+    /// The instant at which this many bytes become too few for a claim, if there is one.
+    fn claim_ends(&self) -> Option<Instant> {
+        let data = &self.rules.config.data;
+        let rate = data.min_body_rate_bytes_per_s.saturating_mul(PACE);
+        let slowest = earned(self.pages.len(), rate, data.min_body_rate_grace / PACE_GRACE + self.waited);
+        self.claimed.and_then(|since| since.checked_add(slowest))
+    }
+
+    fn next_look(&self) -> Instant {
+        self.claim_ends().map_or_else(|| self.deadline(), |ends| ends.min(self.deadline()))
+    }
+
+    fn look(&mut self) -> Result<(), Reject> {
+        let now = Instant::now();
+        if self.deadline() <= now {
+            return Err(Reject::BodyTimeout);
+        }
+        if self.claim_ends().is_some_and(|ends| ends <= now) {
+            self.claimed = None;
+            self.room.straggle();
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, chunk: Bytes) -> Result<(), Reject> {
         let (bytes, patience) = (chunk.len() as u64, self.rules.config.data.budget_wait);
-        if self.buffer.len() as u64 + bytes > self.limit_bytes {
-            return Err(self.too_large());
+        let (before, after) = (self.pages.len() as u64, self.pages.len() as u64 + bytes);
+        if after > self.limit_bytes {
+            return Err(Reject::BodyTooLarge { limit_bytes: self.limit_bytes });
+        }
+        if before <= SMALL_BYTES && after > SMALL_BYTES {
+            // Most of it is still to come; where that does not fit, it would come in vain.
+            let rest = self.promised.unwrap_or(self.limit_bytes).saturating_sub(before);
+            self.room.claim(rest).map_err(refusal)?;
+            self.claimed = Some(Instant::now());
         }
         let waiting = Instant::now();
         self.room.grow(bytes, patience).await.map_err(refusal)?;
         self.waited += waiting.elapsed();
-        self.buffer.push(chunk, promised);
+        self.pages.push(chunk);
         Ok(())
     }
+}
 
-    fn too_large(&self) -> Reject {
-        Reject::BodyTooLarge { limit_bytes: self.limit_bytes }
-    }
+/// How long so many bytes may take at `rate`, bytes per second, beside `grace`. A rate of 0 is none.
+fn earned(bytes: usize, rate: u64, grace: Duration) -> Duration {
+    let millis = (bytes as u64).saturating_mul(1_000).checked_div(rate);
+    millis.map_or(Duration::MAX, |millis| grace.saturating_add(Duration::from_millis(millis)))
 }
 
 fn refusal(short: Short) -> Reject {
@@ -216,47 +274,5 @@ fn refusal(short: Short) -> Reject {
             Reject::RateLimited(Exceeded { limit: Limit::CallerBytes, quota, window_s: 0, retry_after_s: 1 })
         }
         Short::OfAll => Reject::Overloaded,
-    }
-}
-
-/// The bytes so far. A body that came in one piece is never copied.
-enum Buffer {
-    Empty,
-    One(Bytes),
-    Many(Wiped),
-}
-
-impl Buffer {
-    fn len(&self) -> usize {
-        match self {
-            Self::Empty => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
-    fn push(&mut self, chunk: Bytes, promised: Option<usize>) {
-        *self = match std::mem::replace(self, Self::Empty) {
-            Self::Empty => Self::One(chunk),
-            Self::One(first) => {
-                let together = first.len() + chunk.len();
-                let mut bytes = Wiped::with_room(promised.unwrap_or(together).max(together));
-                bytes.push(&first);
-                bytes.push(&chunk);
-                Self::Many(bytes)
-            }
-            Self::Many(mut bytes) => {
-                bytes.push(&chunk);
-                Self::Many(bytes)
-            }
-        };
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Empty => Bytes::new(),
-            Self::One(bytes) => bytes,
-            Self::Many(bytes) => bytes.into_bytes(),
-        }
     }
 }

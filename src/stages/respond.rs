@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use super::Refused;
 use super::audit::Answer;
-use crate::budget::Room;
+use crate::ids::CallerId;
 use crate::limits::Slot;
 use crate::reject::{Exceeded, Limit, Reject};
 use crate::schema::{LocationId, Violations};
@@ -92,8 +92,7 @@ where
 fn forwarded(response: Response<Answer>, track: Track) -> Response<Reply> {
     let (head, answer) = response.into_parts();
     track.note(|record| record.status = head.status.as_u16());
-    let mut response =
-        Response::from_parts(head, Reply::new(answer.body, Some((answer.room, answer.slot)), &track));
+    let mut response = Response::from_parts(head, Reply::new(answer.body, Some(answer.slot), &track));
     common(response.headers_mut(), &track);
     response
 }
@@ -112,7 +111,8 @@ struct Problem<'a> {
     title: &'static str,
     status: u16,
     code: &'static str,
-    instance: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
     result: &'static str,
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ fn problem(reject: &Reject, track: Track) -> Response<Reply> {
         title: reject.title(),
         status: reject.status().as_u16(),
         code: reject.code(),
-        instance: format!("urn:uuid:{}", uuid::Uuid::from_u128(record.id)),
+        instance: Some(format!("urn:uuid:{}", uuid::Uuid::from_u128(record.id))),
         result: "Error",
         message: reject.title(),
         outcome: record.upstream.fate_unknown.then_some("unknown"),
@@ -175,6 +175,37 @@ fn problem(reject: &Reject, track: Track) -> Response<Reply> {
     *response.status_mut() = reject.status();
     refusal_headers(response.headers_mut(), reject, &track);
     response
+}
+
+/// What a connection is sent for which there is no room, whatever it would have asked: the whole answer.
+#[must_use]
+pub fn no_room() -> Vec<u8> {
+    let reject = Reject::Overloaded;
+    let problem = Problem {
+        kind: format!("urn:dcams-gateway:problem:{}", reject.code()),
+        title: reject.title(),
+        status: reject.status().as_u16(),
+        code: reject.code(),
+        // There is no request that could have an id.
+        instance: None,
+        result: "Error",
+        message: reject.title(),
+        outcome: None,
+        limit: None,
+        limit_bytes: None,
+        offset: None,
+        violations: None,
+        errors: Vec::new(),
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let wait = reject.retry_after().map_or(1, |wait| wait.as_secs());
+    let head = format!(
+        "HTTP/1.1 {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nRetry-After: {wait}\r\n\
+         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+        reject.status(),
+        body.len(),
+    );
+    [head.into_bytes(), body].concat()
 }
 
 fn locations<'a>(
@@ -252,13 +283,21 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 /// taken the last piece; what lies in buffers then may still be lost with its connection.
 pub struct Reply {
     rest: Bytes,
-    _kept: Option<(Room, Slot)>,
+    _slot: Option<Slot>,
     track: Track,
 }
 
 impl Reply {
-    fn new(body: Bytes, kept: Option<(Room, Slot)>, track: &Track) -> Self {
-        Self { rest: body, _kept: kept, track: track.clone() }
+    fn new(body: Bytes, slot: Option<Slot>, track: &Track) -> Self {
+        Self { rest: body, _slot: slot, track: track.clone() }
+    }
+}
+
+impl Reply {
+    /// Who asked, where that was found out.
+    #[must_use]
+    pub fn caller(&self) -> Option<CallerId> {
+        self.track.record().caller
     }
 }
 

@@ -1,21 +1,29 @@
 //! How does a connection to the upstream come about?
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::exchange::Outgoing;
+use super::resolve::Resolver;
 use super::wire::{Look, Raw, Reach, Reached, Stream};
 use crate::config::{HttpVersion, UpstreamUrl};
 use crate::reject::Reject;
@@ -29,6 +37,7 @@ pub struct Connector {
     tls: Arc<ClientConfig>,
     http: HttpVersion,
     timeout: Duration,
+    resolver: Resolver,
     /// `None`: over TCP.
     reach: Option<Box<dyn Reach>>,
 }
@@ -45,14 +54,46 @@ pub enum Connection {
         driver: Driver,
     },
     /// Many requests at a time.
-    Http2(http2::SendRequest<Outgoing>),
+    Http2 {
+        /// One of hyper's ends of it.
+        sender: http2::SendRequest<Outgoing>,
+        /// Its other shares have the same.
+        common: Arc<Common>,
+    },
+}
+
+/// What the shares of one HTTP/2 connection have in common. Its tasks end with the last share: left alone, they
+/// would wait for a peer that no longer reads.
+pub struct Common {
+    doubtful: AtomicBool,
+    _last: watch::Sender<()>,
+}
+
+/// Runs the tasks of an HTTP/2 connection for as long as somebody has a share of it.
+#[derive(Clone)]
+struct Tasks(watch::Receiver<()>);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        let mut shares = self.0.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = future => {}
+                // Nothing is ever sent: it is the end of the last share.
+                _ = shares.changed() => {}
+            }
+        });
+    }
 }
 
 impl Connector {
     /// Connects with `tls`, speaks `http`, and gives up after `timeout`.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, http: HttpVersion, timeout: Duration) -> Self {
-        Self { tls, http, timeout, reach: None }
+        Self { tls, http, timeout, resolver: Resolver::default(), reach: None }
     }
 
     /// As it is, but over `reach` instead of TCP.
@@ -107,10 +148,10 @@ impl Connector {
     /// Tries every address of the host, each for its share of the time: one that swallows packets must
     /// not use up what the next would need.
     async fn reach_tcp(&self, url: &UpstreamUrl) -> io::Result<TcpStream> {
-        let addresses: Vec<_> = tokio::net::lookup_host((&*url.host, url.port)).await?.collect();
+        let addresses = self.resolver.addresses(&url.host, url.port).await?;
         let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = io::Error::from(io::ErrorKind::HostUnreachable);
-        for address in addresses {
+        for &address in &*addresses {
             match tokio::time::timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,
@@ -120,7 +161,12 @@ impl Connector {
         Err(last)
     }
 
-    async fn handshake(&self, stream: Stream, look: Look) -> Result<Connection, Reject> {
+    async fn handshake(&self, mut stream: Stream, look: Look) -> Result<Connection, Reject> {
+        // What answers before it was asked would pass for the answer to the first request. HTTP/2 has numbers
+        // for its requests, and there the server may speak first.
+        if self.http == HttpVersion::Http1 && !is_waiting(&mut stream).await {
+            return Err(Reject::UpstreamUnreachable);
+        }
         let io = TokioIo::new(stream);
         match self.http {
             HttpVersion::Http1 => {
@@ -131,7 +177,9 @@ impl Connector {
                 Ok(Connection::Http1 { sender, look, driver })
             }
             HttpVersion::Http2 => {
-                let mut builder = http2::Builder::new(TokioExecutor::new());
+                let (last, shares) = watch::channel(());
+                let tasks = Tasks(shares);
+                let mut builder = http2::Builder::new(tasks.clone());
                 builder
                     .timer(TokioTimer::new())
                     .initial_stream_window_size(WINDOW_BYTES)
@@ -141,8 +189,9 @@ impl Connector {
                     .keep_alive_timeout(Duration::from_secs(10));
                 let (sender, connection) =
                     builder.handshake(io).await.map_err(|_| Reject::UpstreamUnreachable)?;
-                tokio::spawn(connection);
-                Ok(Connection::Http2(sender))
+                tasks.execute(connection);
+                let common = Common { doubtful: AtomicBool::new(false), _last: last };
+                Ok(Connection::Http2 { sender, common: Arc::new(common) })
             }
         }
     }
@@ -184,7 +233,7 @@ impl Connection {
     pub fn is_reusable(&self) -> bool {
         match self {
             Self::Http1 { sender, look, .. } => sender.is_ready() && look.is_silent(),
-            Self::Http2(sender) => !sender.is_closed(),
+            Self::Http2 { sender, common } => !sender.is_closed() && !common.doubtful.load(Ordering::Relaxed),
         }
     }
 
@@ -192,7 +241,17 @@ impl Connection {
     pub fn share(&self) -> Option<Self> {
         match self {
             Self::Http1 { .. } => None,
-            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+            Self::Http2 { sender, common } => {
+                Some(Self::Http2 { sender: sender.clone(), common: Arc::clone(common) })
+            }
+        }
+    }
+
+    /// A request on it was not answered, or not well: no further one is put on it, in case that it would fare no
+    /// better. Those that are under way are left alone.
+    pub fn doubt(&self) {
+        if let Self::Http2 { common, .. } = self {
+            common.doubtful.store(true, Ordering::Relaxed);
         }
     }
 
@@ -203,7 +262,17 @@ impl Connection {
     ) -> Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Outgoing>>> {
         match self {
             Self::Http1 { sender, .. } => sender.try_send_request(request).await,
-            Self::Http2(sender) => sender.try_send_request(request).await,
+            Self::Http2 { sender, .. } => sender.try_send_request(request).await,
         }
     }
+}
+
+/// Whether nothing has come out of a stream that was just opened, and it has not ended.
+async fn is_waiting(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    poll_fn(|context| {
+        let mut byte = ReadBuf::new(&mut byte);
+        Poll::Ready(Pin::new(&mut *stream).poll_read(context, &mut byte).is_pending())
+    })
+    .await
 }

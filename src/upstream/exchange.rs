@@ -1,6 +1,7 @@
 //! What becomes of one request and its answer on the wire?
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -21,8 +24,8 @@ use super::retry::Left;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
+use crate::pages::Pages;
 use crate::reject::{Fate, Reject};
-use crate::wiped::Wiped;
 
 /// So much of each answer needs no room in the budget: what a write is answered never waits behind images.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -73,10 +76,8 @@ pub struct Answered {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body, which holds the room that it takes.
     pub body: Bytes,
-    /// The room it takes.
-    pub room: Room,
 }
 
 impl Client {
@@ -84,6 +85,13 @@ impl Client {
     #[must_use]
     pub fn new(config: Arc<Config>, connector: Connector, answers: Shares) -> Self {
         Self { pool: Pool::new(&config), config, connector, answers }
+    }
+
+    /// A client for `config`, which follows; connections of the same caller to the same address are kept. Not to be
+    /// called where the upstream is verified in another way than before.
+    #[must_use]
+    pub fn succeeded_by(&self, config: Arc<Config>, connector: Connector, answers: Shares) -> Self {
+        Self { pool: self.pool.succeeded_by(&self.config, &config), config, connector, answers }
     }
 
     /// Sends `exchange` once and reads its answer. A connection that turns out to be closed before a
@@ -95,11 +103,17 @@ impl Client {
     pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Unanswered> {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0));
         let endpoint = endpoint.ok_or(Reject::Internal).map_err(unsent)?;
+        let mut used = None;
+        let answering = async {
+            let (connection, response) = self.send(&exchange, endpoint, &mut used).await?;
+            Ok((self.read(response, &exchange).await.map_err(begun)?, connection))
+        };
         let timed_out = begun(Reject::UpstreamTimeout(exchange.fate));
-        let (mut connection, response) =
-            timeout_at(exchange.deadline, self.send(&exchange, endpoint)).await.map_err(|_| timed_out)??;
-        let answered = timeout_at(exchange.deadline, self.read(response, &exchange)).await;
-        let answered = answered.map_err(|_| timed_out)?.map_err(begun)?;
+        let ended = timeout_at(exchange.deadline, answering).await.unwrap_or(Err(timed_out));
+        if let (Err(_), Some(share)) = (&ended, &used) {
+            share.doubt();
+        }
+        let (answered, mut connection) = ended?;
         if let Connection::Http1 { sender, .. } = &mut connection {
             // hyper marks the connection idle when it has seen the end of the answer, and written the
             // whole request: an upstream that answered early may never read the rest of it.
@@ -127,6 +141,7 @@ impl Client {
         &self,
         exchange: &Exchange,
         endpoint: &Endpoint,
+        used: &mut Option<Connection>,
     ) -> Result<(Connection, Response<Incoming>), Unanswered> {
         let mut request = self.request(exchange, endpoint).map_err(unsent)?;
         let mut reused = if exchange.fresh { MAX_REUSED } else { 0 };
@@ -138,6 +153,7 @@ impl Client {
                 Some(connection) => connection,
                 None => self.connect(exchange, endpoint).await.map_err(unsent)?,
             };
+            *used = connection.share();
             match connection.send(request).await {
                 Ok(response) => return Ok((connection, response)),
                 // hyper gives a request back only where it had not begun with it: not a byte was written.
@@ -157,7 +173,14 @@ impl Client {
     }
 
     async fn connect(&self, exchange: &Exchange, endpoint: &Endpoint) -> Result<Connection, Reject> {
-        let connection = self.connector.connect(&endpoint.url).await?;
+        let connection = match self.connector.connect(&endpoint.url).await {
+            // Out of descriptors: those of idle connections serve better here.
+            Err(Reject::Internal) => {
+                self.pool.clear();
+                self.connector.connect(&endpoint.url).await?
+            }
+            connected => connected?,
+        };
         if let Some(share) = connection.share() {
             self.pool.put(exchange.caller, exchange.endpoint, share);
         }
@@ -197,21 +220,21 @@ impl Client {
         let (head, mut body) = response.into_parts();
         let limit = self.config.upstream.answer_limit_bytes;
         let promised = body.size_hint().exact().filter(|bytes| *bytes <= limit);
-        if body.size_hint().lower() > limit {
+        if body.size_hint().lower() > limit || is_ambiguous(&head.headers) {
             return Err(Reject::UpstreamInvalid(exchange.fate));
         }
         let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal)?;
-        let mut bytes = Wiped::default();
+        let most = usize::try_from(promised.unwrap_or(limit)).unwrap_or(usize::MAX);
+        let mut pages = Pages::new(most);
         if let Some(promised) = promised {
             // All at once: answers that each hold a part and wait for the rest would never end.
             let patience = exchange.deadline.saturating_duration_since(Instant::now());
             self.make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange.fate).await?;
-            bytes = Wiped::with_room(usize::try_from(promised).unwrap_or(0));
         }
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
             let Ok(chunk) = frame.into_data() else { continue };
-            let (before, after) = (bytes.len() as u64, bytes.len() as u64 + chunk.len() as u64);
+            let (before, after) = (pages.len() as u64, pages.len() as u64 + chunk.len() as u64);
             if after > limit {
                 return Err(Reject::UpstreamInvalid(exchange.fate));
             }
@@ -219,9 +242,9 @@ impl Client {
                 let more = after.saturating_sub(before.max(SMALL_BYTES));
                 self.make_room(&mut room, more, self.config.data.budget_wait, exchange.fate).await?;
             }
-            bytes.push(&chunk);
+            pages.push(chunk);
         }
-        Ok(Answered { status: head.status, headers: head.headers, body: bytes.into_bytes(), room })
+        Ok(Answered { status: head.status, headers: head.headers, body: pages.into_bytes(room) })
     }
 
     async fn make_room(
@@ -255,7 +278,26 @@ fn failure(error: &hyper::Error, fate: Fate) -> Reject {
 }
 
 fn is_invalid(error: &hyper::Error) -> bool {
-    error.is_parse() || error.is_parse_too_large() || error.is_parse_status()
+    error.is_parse() || error.is_parse_too_large() || error.is_parse_status() || breaks_framing(error)
+}
+
+/// hyper tells of a chunk that is none as it does of a broken connection, but with a kind that only rustls
+/// uses, too.
+fn breaks_framing(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| {
+        let of_framing = matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+        of_framing && !cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    })
+}
+
+/// Whether two readers could disagree on where the answer ends: a length beside a transfer coding, or another
+/// coding than one `chunked` (RFC 9112, section 6.3). hyper goes on with what it makes of it.
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    !chunked || codings.next().is_some() || headers.contains_key(CONTENT_LENGTH)
 }
 
 /// The two slices of a sealed request, as a body.

@@ -8,6 +8,7 @@ mod jitter;
 mod lanes;
 mod needles;
 mod pool;
+mod resolve;
 mod retry;
 mod tally;
 mod told;

@@ -1,22 +1,32 @@
 //! Which open connection serves a caller's next request?
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::connect::Connection;
-use crate::config::Config;
+use crate::config::{Caller, Config, Endpoint};
 use crate::ids::{CallerId, EndpointId};
 
 /// Idle connections, kept apart by caller and endpoint: an upstream that answers late then answers
 /// into the same caller's connection, never into another's.
 pub struct Pool {
-    shelves: Box<[Mutex<VecDeque<Idle>>]>,
+    shelves: Box<[Arc<Shelf>]>,
     endpoints: usize,
     most: usize,
+    /// On all shelves, and how many there may be: as many as requests in progress, each of which left one.
+    kept: Arc<AtomicUsize>,
+    most_in_all: usize,
     idle_timeout: Duration,
+}
+
+/// The idle connections of one caller to one endpoint; shared with the pool of the next configuration.
+struct Shelf {
+    idle: Mutex<VecDeque<Idle>>,
+    kept: Arc<AtomicUsize>,
 }
 
 struct Idle {
@@ -28,25 +38,42 @@ impl Pool {
     /// An empty pool for the callers and endpoints of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let shelves = config.callers.len() * config.endpoints.len();
+        let kept = Arc::default();
         Self {
-            shelves: (0..shelves).map(|_| Mutex::default()).collect(),
+            shelves: places(config).map(|_| Arc::new(Shelf::new(&kept))).collect(),
             endpoints: config.endpoints.len(),
             most: config.upstream.max_idle_per_caller,
+            kept,
+            most_in_all: config.data.max_requests.div_ceil(config.data.workers.max(1)),
             idle_timeout: config.upstream.idle_timeout,
         }
+    }
+
+    /// The pool of `config`, which follows `before`: where a caller and the address of an endpoint are the same, so
+    /// are its connections.
+    #[must_use]
+    pub fn succeeded_by(&self, before: &Config, config: &Config) -> Self {
+        let known = |(caller, endpoint): (&Caller, &Endpoint)| {
+            let of_caller = before.callers.iter().position(|known| known.name == caller.name)?;
+            let to_endpoint = before.endpoints.iter().position(|known| known.url == endpoint.url)?;
+            self.shelves.get(of_caller * self.endpoints + to_endpoint).cloned()
+        };
+        let shelf = |place| known(place).unwrap_or_else(|| Arc::new(Shelf::new(&self.kept)));
+        let shelves = places(config).map(shelf).collect();
+        Self { shelves, kept: Arc::clone(&self.kept), ..Self::new(config) }
     }
 
     /// Takes the connection that was used last, if it is still good; of one that serves many requests at
     /// once, a share.
     pub fn take(&self, caller: CallerId, endpoint: EndpointId) -> Option<Connection> {
-        let mut shelf = self.shelf(caller, endpoint)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = locked(self.shelf(caller, endpoint)?);
         while let Some(idle) = shelf.pop_back() {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
             if idle.since.elapsed() >= self.idle_timeout || !idle.connection.is_reusable() {
                 continue;
             }
             if let Some(share) = idle.connection.share() {
-                shelf.push_back(Idle { connection: share, since: Instant::now() });
+                self.keep(&mut shelf, share);
             }
             return Some(idle.connection);
         }
@@ -56,22 +83,72 @@ impl Pool {
     /// Keeps a connection whose last answer was read to its end, or that serves many requests at once.
     pub fn put(&self, caller: CallerId, endpoint: EndpointId, connection: Connection) {
         let Some(shelf) = self.shelf(caller, endpoint) else { return };
-        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.push_back(Idle { connection, since: Instant::now() });
+        let mut shelf = locked(shelf);
+        self.keep(&mut shelf, connection);
         while shelf.len() > self.most {
             shelf.pop_front();
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(shelf);
+        if self.kept.load(Ordering::Relaxed) > self.most_in_all {
+            self.drop_oldest();
         }
     }
 
     /// Closes what has been idle for too long, and what the upstream has closed.
     pub fn sweep(&self) {
+        self.retain(|idle| idle.since.elapsed() < self.idle_timeout && idle.connection.is_reusable());
+    }
+
+    /// Closes all of them: their descriptors are needed.
+    pub fn clear(&self) {
+        self.retain(|_| false);
+    }
+
+    fn retain(&self, is_kept: impl Fn(&Idle) -> bool) {
         for shelf in &self.shelves {
-            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            shelf.retain(|idle| idle.since.elapsed() < self.idle_timeout && idle.connection.is_reusable());
+            let mut shelf = locked(shelf);
+            let before = shelf.len();
+            shelf.retain(&is_kept);
+            self.kept.fetch_sub(before - shelf.len(), Ordering::Relaxed);
         }
     }
 
-    fn shelf(&self, caller: CallerId, endpoint: EndpointId) -> Option<&Mutex<VecDeque<Idle>>> {
-        self.shelves.get(usize::from(caller.0) * self.endpoints + usize::from(endpoint.0))
+    fn drop_oldest(&self) {
+        let since = |shelf: &&Arc<Shelf>| locked(shelf).front().map(|idle| idle.since);
+        let oldest = self.shelves.iter().filter(|shelf| since(shelf).is_some()).min_by_key(since);
+        if oldest.and_then(|shelf| locked(shelf).pop_front()).is_some() {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        }
     }
+
+    fn keep(&self, shelf: &mut VecDeque<Idle>, connection: Connection) {
+        shelf.push_back(Idle { connection, since: Instant::now() });
+        self.kept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shelf(&self, caller: CallerId, endpoint: EndpointId) -> Option<&Shelf> {
+        self.shelves.get(usize::from(caller.0) * self.endpoints + usize::from(endpoint.0)).map(Arc::as_ref)
+    }
+}
+
+/// Each caller with each endpoint, in the order of the shelves.
+fn places(config: &Config) -> impl Iterator<Item = (&Caller, &Endpoint)> {
+    config.callers.iter().flat_map(|caller| config.endpoints.iter().map(move |endpoint| (caller, endpoint)))
+}
+
+impl Shelf {
+    fn new(kept: &Arc<AtomicUsize>) -> Self {
+        Self { idle: Mutex::default(), kept: Arc::clone(kept) }
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.kept.fetch_sub(locked(self).len(), Ordering::Relaxed);
+    }
+}
+
+fn locked(shelf: &Shelf) -> MutexGuard<'_, VecDeque<Idle>> {
+    shelf.idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,4 +17,25 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../integration/harness/mod.rs"]
 mod harness;
+
+// The trail of the audit, read by a reader that is not the gateway's.
+#[allow(dead_code)]
+#[path = "../audit/book.rs"]
+mod book;
+#[allow(dead_code)]
+#[path = "../audit/trail.rs"]
+mod trail;
+
+mod breaker;
+mod drain;
+mod faults;
 mod memory;
+mod reload;
+mod retries;
+mod rotation;
+
+/// A number in the environment.
+fn number_of(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dcams_gateway::audit::{
-    self, AuditSecrets, Class, CredentialState, JournalSettings, Origin, Output, SigningKey, Writer,
+    self, AuditSecrets, Class, CredentialState, JournalSettings, Origin, Output, ReloadCause, ReloadResult,
+    SigningKey, Writer,
 };
 use dcams_gateway::config::Effect;
 use dcams_gateway::secret::Secret;
@@ -119,6 +120,17 @@ fn every_kind_of_line_is_of_the_form_and_every_kind_of_the_form_is_written() {
     let writer = before.write(|_| {});
     for state in [CredentialState::Current, CredentialState::Suspended, CredentialState::Accepted] {
         writer.send(Class::Required, &audit::credentials("production", 1, state));
+    }
+    let config = [7; 32];
+    for result in [
+        ReloadResult::Applied { previous: [6; 32], config },
+        ReloadResult::Unchanged { config },
+        ReloadResult::Refused { config, refused: None, faults: 2 },
+        ReloadResult::Refused { config, refused: Some([8; 32]), faults: 1 },
+    ] {
+        for cause in [ReloadCause::Signal, ReloadCause::Change] {
+            writer.send(Class::Required, &audit::reload(cause, &result));
+        }
     }
     for state in ["open", "half_open", "closed"] {
         writer.send(Class::Required, &audit::breaker("storage", None, state));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -104,7 +105,7 @@ fn media_types() -> Vec<MediaType> {
 
 /// A configuration, and the published form of its audit lines.
 pub struct Form {
-    fixture: Fixture,
+    config: Arc<Config>,
     names: Names,
     validator: Validator,
 }
@@ -114,11 +115,12 @@ impl Form {
         let fixture = Fixture::new(&[]);
         let options = jsonschema::draft202012::options().should_validate_formats(true);
         let validator = options.build(&published()).unwrap();
-        Self { names: Names::of(&fixture.gateway.config), fixture, validator }
+        let config = Arc::clone(&fixture.gateway.current().config);
+        Self { names: Names::of(&config), config, validator }
     }
 
     fn config(&self) -> &Config {
-        &self.fixture.gateway.config
+        &self.config
     }
 
     /// The line of the outcome; fails unless it is one line of the published form.

@@ -22,7 +22,7 @@ async fn every_refusal_has_the_body_and_the_headers_that_are_documented() {
     let next = Arc::new(Mutex::new(Reject::Internal));
     let refusal = Arc::clone(&next);
     let stack = stack_on(
-        &fixture.gateway,
+        &fixture.gateway.current(),
         service_fn(move |_: Sealed| std::future::ready(Err::<Response<Answer>, _>(*refusal.lock().unwrap()))),
     );
     let unknown = [Reject::UpstreamInvalid, Reject::UpstreamTruncated, Reject::UpstreamTimeout];

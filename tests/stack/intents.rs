@@ -119,7 +119,7 @@ fn story(lines: &[Value]) -> Vec<[&str; 3]> {
 async fn a_request_is_forwarded_only_when_its_intent_is_durable() {
     let mut piped = Piped::new(&[]);
     let (reached, end) = end();
-    let stack = stack_on(&piped.fixture.gateway, end);
+    let stack = stack_on(&piped.fixture.gateway.current(), end);
     piped.hold_up();
 
     let mut answer = pin!(stack.oneshot(request(STATUS)));
@@ -137,7 +137,7 @@ async fn a_request_is_forwarded_only_when_its_intent_is_durable() {
 async fn an_intent_that_is_not_durable_in_time_is_refused_and_closed_as_not_sent() {
     let mut piped = Piped::new(&[]);
     let (reached, end) = end();
-    let stack = stack_on(&piped.fixture.gateway, end);
+    let stack = stack_on(&piped.fixture.gateway.current(), end);
     piped.hold_up();
 
     let begun = Instant::now();
@@ -156,7 +156,7 @@ async fn an_intent_that_is_not_durable_in_time_is_refused_and_closed_as_not_sent
 async fn a_caller_who_leaves_while_its_intent_is_waited_for_has_one_outcome_and_nothing_is_sent() {
     let mut piped = Piped::new(&[]);
     let (reached, end) = end();
-    let stack = stack_on(&piped.fixture.gateway, end);
+    let stack = stack_on(&piped.fixture.gateway.current(), end);
     piped.hold_up();
 
     let mut answer = Box::pin(stack.oneshot(request(STATUS)));
@@ -172,7 +172,7 @@ async fn a_caller_who_leaves_while_its_intent_is_waited_for_has_one_outcome_and_
 async fn a_best_effort_service_waits_for_nothing_and_leaves_the_same_records() {
     let mut piped = Piped::new(&[("services.getStatus.audit", "best_effort")]);
     let (reached, end) = end();
-    let stack = stack_on(&piped.fixture.gateway, end);
+    let stack = stack_on(&piped.fixture.gateway.current(), end);
     piped.hold_up();
 
     let Ok(response) = stack.oneshot(request(STATUS)).now_or_never().expect("no wait");
@@ -191,7 +191,7 @@ async fn while_records_cannot_be_written_required_services_are_refused_at_once_a
         std::thread::yield_now();
     }
     let (reached, end) = end();
-    let stack = stack_on(&fixture.gateway, end);
+    let stack = stack_on(&fixture.gateway.current(), end);
     let update = STATUS.replace("getStatus", "updateStatus").replace("\"}}", "\",\"status\":\"PASS\"}}");
 
     let Ok(required) = stack.clone().oneshot(request(STATUS)).now_or_never().expect("no wait");
@@ -208,7 +208,7 @@ async fn while_records_cannot_be_written_required_services_are_refused_at_once_a
 async fn a_request_that_is_refused_has_no_intent() {
     let fixture = Fixture::new(&[]);
     let (reached, end) = end();
-    let stack = stack_on(&fixture.gateway, end);
+    let stack = stack_on(&fixture.gateway.current(), end);
     for body in ["", "{}", "{\"service\":\"getStatus\"}", "{\"service\":\"none\"}"] {
         let Ok(response) = stack.clone().oneshot(request(body)).await;
         assert!(read(response).await.head.status.is_client_error());

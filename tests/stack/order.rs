@@ -27,7 +27,7 @@ async fn a_request_beyond_the_limit_is_shed_at_once_before_identification_and_re
         counting.fetch_add(1, Ordering::Relaxed);
         pending::<Result<Response<Answer>, Reject>>()
     });
-    let stack = stack_on(&fixture.gateway, end);
+    let stack = stack_on(&fixture.gateway.current(), end);
 
     {
         let mut first = pin!(stack.clone().oneshot(request(STATUS)));

@@ -42,7 +42,7 @@ async fn a_panic_at_the_end_of_the_stack_is_a_500_with_one_record_and_frees_what
             Err::<Response<Answer>, _>(Reject::NotFound)
         }
     });
-    let stack = stack_on(&fixture.gateway, end);
+    let stack = stack_on(&fixture.gateway.current(), end);
     let body = || format!("{STATUS}{}", " ".repeat(BODY_BYTES - STATUS.len()));
     let (events, _recording) = Events::record();
 
@@ -67,7 +67,7 @@ async fn a_panic_while_the_stack_is_called_is_a_500_with_one_record() {
     let fixture = Fixture::new(&TIGHT);
     let stack = ServiceBuilder::new()
         .layer(RespondLayer)
-        .layer(AuditLayer::new(Arc::clone(&fixture.gateway.recorder)))
+        .layer(AuditLayer::new(Arc::clone(&fixture.gateway.current().recorder)))
         .service(service_fn(|_: Tracked<_>| -> Answered { panic!("{CANARY}") }));
     let (events, _recording) = Events::record();
 

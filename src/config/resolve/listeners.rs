@@ -40,6 +40,7 @@ pub(super) fn data(root: &Root, base: &Path, findings: &mut Findings) -> Option<
         max_head_bytes: size(written.max_head.value()?.0),
         hosts: written.hosts.value()?.items.iter().map(|at| at.value.0.as_str().into()).collect(),
         drain_timeout: written.drain_timeout.value()?.0,
+        drain_grace: written.drain_grace.value()?.0,
     })
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod callers;
 mod endpoints;
 mod files;
+mod fixed;
 mod listeners;
 mod retries;
 mod schemas;
@@ -62,6 +63,8 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
         credentials: credentials?,
         services,
         callers: callers?,
+        schemas_dir: root.schemas_dir.value().map(|folder| base.join(&folder.0)),
+        fixed: fixed::fixed(root, findings),
         secret_uses: SecretUses { list: secret_uses(root, base, findings).into() },
     })
 }

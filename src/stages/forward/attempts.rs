@@ -144,8 +144,8 @@ impl Parts {
     /// Reads the source again after DCAMS, which then did nothing, rejected `used`: a version that differs.
     async fn other_version(&self, sealed: &Sealed, used: &Version) -> Result<Arc<Version>, Reject> {
         let id = sealed.credential.credential;
-        let (config, credentials) = (Arc::clone(&self.config), Arc::clone(&self.credentials));
-        let reread = tokio::task::spawn_blocking(move || credentials.reread(&config, id)).await;
+        let credentials = Arc::clone(&self.credentials);
+        let reread = tokio::task::spawn_blocking(move || credentials.reread(id)).await;
         let current = self.credentials.of(id).ok_or(Reject::Internal)?.current();
         let is_new = matches!(reread, Ok(true)) || current.number != used.number;
         if !is_new || current.is_suspended() {
@@ -172,7 +172,7 @@ fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
     for (name, value) in allowed_headers(&answered.headers).into_iter().flatten() {
         headers.insert(name, value);
     }
-    let mut response = Response::new(Answer { body: answered.body, room: answered.room, slot });
+    let mut response = Response::new(Answer { body: answered.body, slot });
     *response.status_mut() = answered.status;
     *response.headers_mut() = headers;
     response

@@ -74,6 +74,7 @@ first_byte_timeout = "1s"
 header_timeout = "1s"
 body_timeout = "1s"
 drain_timeout = "10s"
+drain_grace = "0s"
 {data}
 [ops]
 listen = "127.0.0.1:0"

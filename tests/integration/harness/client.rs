@@ -99,6 +99,19 @@ impl Connection {
         self.try_read_answer().expect("an answer")
     }
 
+    /// Reads the head of an answer, and leaves its body.
+    pub fn read_head(&mut self) -> Vec<u8> {
+        self.read_until(b"\r\n\r\n").expect("a head")
+    }
+
+    /// Reads the body that belongs to a head that was read.
+    pub fn read_body_of(&mut self, head: &[u8]) -> Answer {
+        let head = String::from_utf8(head.to_vec()).expect("a head in ASCII");
+        let (status, headers) = parse_head(&head);
+        let body = self.read_body(&headers);
+        Answer { status, headers, body, head }
+    }
+
     /// As [`read_answer`](Self::read_answer), or `None` when the connection ends before its first byte.
     pub fn try_read_answer(&mut self) -> Option<Answer> {
         loop {
@@ -165,6 +178,11 @@ impl Connection {
     /// Whether the gateway has closed the connection without a further byte; waits for either.
     pub fn is_closed(&mut self) -> bool {
         self.ahead.is_empty() && !self.read_more()
+    }
+
+    /// Whether the gateway has ended the connection in order, without a further byte and without a reset; waits.
+    pub fn is_ended(&mut self) -> bool {
+        self.ahead.is_empty() && matches!(self.stream.read(&mut [0]), Ok(0))
     }
 
     /// Whether the gateway's process has read all that was sent to it (on plain TCP over IPv4): the kernel

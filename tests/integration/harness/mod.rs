@@ -13,6 +13,7 @@
 
 mod client;
 mod gateway;
+pub mod http2;
 mod setup;
 mod upstream;
 

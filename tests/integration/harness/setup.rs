@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +26,7 @@ pub struct Setup {
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
+    names_server: Option<Ipv4Addr>,
     user: Option<u32>,
     binary: PathBuf,
     stdout: Option<PathBuf>,
@@ -134,6 +136,7 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
+            names_server: None,
             user: None,
             binary: env!("CARGO_BIN_EXE_dcams-gateway").into(),
             stdout: None,
@@ -209,6 +212,15 @@ impl Setup {
         self
     }
 
+    /// Has names looked up at port 53 of this address alone; needs root, for files mounted over those in `/etc`
+    /// that the process alone sees.
+    pub fn names_server(mut self, address: Ipv4Addr) -> Self {
+        self.names_server = Some(address);
+        self.file("resolv.conf", format!("nameserver {address}\n"))
+            .file("nsswitch.conf", "hosts: files dns\n")
+            .file("hosts", "127.0.0.1 localhost\n")
+    }
+
     /// Runs another build than the one under test.
     pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
         self.binary = binary.into();
@@ -245,6 +257,7 @@ impl Setup {
         write_private(&path, self.text.as_bytes());
         let binary = &self.binary;
         let mut command = match (self.most_descriptors, self.user) {
+            (None, None) if self.names_server.is_some() => self.as_named(),
             (None, None) => Command::new(binary),
             (None, Some(user)) => self.as_user(user),
             (Some(most), _) => {
@@ -259,6 +272,15 @@ impl Setup {
         }
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn as_named(&self) -> Command {
+        let mounts = "cd \"$0\" && for name in resolv.conf nsswitch.conf hosts; do \
+                      mount --bind \"$name\" \"/etc/$name\" || exit; done && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", mounts]);
+        command.arg(self.folder()).arg(&self.binary);
         command
     }
 

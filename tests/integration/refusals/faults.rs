@@ -16,8 +16,6 @@ fn code(fault: Fault) -> Option<&'static str> {
         | Fault::Drip(_)
         | Fault::ExtraResponse { .. }
         | Fault::Informational { .. }
-        // One body under any reading that RFC 9112, section 6.3, allows; it is framed anew for the caller.
-        | Fault::LengthAndChunked
         | Fault::SetCookie
         | Fault::WrongContentType => return None,
         Fault::HangOnAccept | Fault::ResetOnAccept => "upstream_unreachable",

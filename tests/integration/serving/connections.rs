@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use dcams_gateway::simulate::Fault;
+
 use super::make::GET_IMAGES;
 use super::make::{customer_with_photo, ending, head, narrow, wait_for_events};
 use crate::harness::{Connection, GET_STATUS, KYC_API, Setup, Upstream, message, wait_for};
@@ -79,23 +81,46 @@ fn an_answer_that_nobody_reads_is_given_up() {
 }
 
 #[test]
-fn more_connections_than_allowed_are_closed_at_once() {
+fn more_connections_than_allowed_are_refused_while_all_are_in_use() {
     let upstream = Upstream::start();
     for (limit, event) in
         [("data.max_connections", "refused_total"), ("data.max_connections_per_peer", "refused_peer")]
     {
         let gateway = Setup::before(&upstream).set(limit, "2").start();
-        let mut held = [gateway.connect(), gateway.connect()];
-        for connection in &mut held {
-            assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
-        }
-        assert!(gateway.connect().is_closed(), "{limit}");
+        upstream.forget_received();
+        let held = [gateway.connect(), gateway.connect()].map(|mut connection| {
+            upstream.inject_once(Fault::HangAfterRead);
+            connection.send(&message(KYC_API, GET_STATUS.as_bytes()));
+            connection
+        });
+        upstream.wait_for_received(2);
+        let mut refused = gateway.connect();
+        let answer = refused.read_answer();
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("overloaded")), "{limit}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert!(refused.is_closed(), "{limit}");
         wait_for_events(&gateway, event, 1.0);
         drop(held);
         wait_for("the connections to end", || {
             (gateway.metric("dcams_gateway_connections_open")? == 0.0).then_some(())
         });
         assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200, "{limit}");
+    }
+}
+
+#[test]
+fn a_new_connection_takes_the_place_of_an_idle_one() {
+    let upstream = Upstream::start();
+    for limit in ["data.max_connections", "data.max_connections_per_peer"] {
+        let gateway = Setup::before(&upstream).set(limit, "2").start();
+        let mut caller = gateway.connect();
+        assert_eq!(caller.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
+        let mut stranger = gateway.connect();
+        assert_eq!(stranger.post("wrong", GET_STATUS.as_bytes()).status, 401);
+        assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200, "{limit}");
+        assert!(stranger.is_closed(), "{limit}");
+        assert_eq!(caller.post(KYC_API, GET_STATUS.as_bytes()).status, 200, "{limit}");
+        wait_for_events(&gateway, "gave_way", 1.0);
     }
 }
 

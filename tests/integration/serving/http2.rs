@@ -4,39 +4,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::make::{GET_IMAGES, customer_with_photo, ending, wait_for_events};
-use crate::harness::{
-    Connection, GET_STATUS, Gateway, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream,
-};
-
-/// A connection by ALPN `h2`, with this window for each answer.
-pub async fn connect(gateway: &Gateway, window: u32) -> http2::SendRequest<Full<Bytes>> {
-    let mut roots = RootCertStore::empty();
-    let ca = rustls::pki_types::CertificateDer::from_pem_slice(gateway.tls_ca().unwrap().as_bytes()).unwrap();
-    roots.add(ca).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let tcp = tokio::net::TcpStream::connect(gateway.data()).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
-    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.initial_stream_window_size(window).initial_connection_window_size(window.max(65_535));
-    let (sender, connection) = builder.handshake(TokioIo::new(tls)).await.unwrap();
-    tokio::spawn(connection);
-    sender
-}
+pub use crate::harness::http2::connect;
+use crate::harness::{Connection, GET_STATUS, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream};
 
 /// A request as an ordinary client makes it.
 pub fn request(key: &str, body: &str) -> Request<Full<Bytes>> {

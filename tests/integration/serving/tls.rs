@@ -55,7 +55,7 @@ fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
         let lines = gateway.log_lines();
         lines
             .iter()
-            .any(|line| line["message"].as_str().is_some_and(|text| text.contains("not usable")))
+            .any(|line| line["message"].as_str().is_some_and(|text| text.contains("is refused")))
             .then_some(())
     });
     assert!(shows(&gateway, &second));

@@ -1,0 +1,199 @@
+//! Where does a body lie in memory, and when is that memory given back?
+//!
+//! The bytes own their room in the budget, so that it is given back when the last slice of them is gone, and no
+//! sooner: a piece that still waits for a slow reader keeps all of its answer in memory.
+//!
+//! Large bodies lie in pages of their own, which the system takes back at once. Freed memory of that size stays with
+//! glibc's allocator: after 400 uploads of 20 MiB, a budget of 128 MiB had become 830 MiB of process, for ever. What
+//! the system takes back is gone from this process; smaller ones are cleared.
+
+use bytes::Bytes;
+use memmap2::{MmapMut, MmapOptions};
+
+use crate::budget::Room;
+use crate::wiped::Wiped;
+
+/// Up to this size bytes lie on the heap, where page faults cost more than they save.
+const SMALL_BYTES: usize = 64 << 10;
+
+/// The bytes that came so far.
+pub struct Pages {
+    kept: Kept,
+    most: usize,
+}
+
+enum Kept {
+    Nothing,
+    /// A body that came in one piece is never copied.
+    Piece(Bytes),
+    Heap(Wiped),
+    Mapped {
+        pages: MmapMut,
+        len: usize,
+    },
+}
+
+/// What a [`Bytes`] owns: memory, and the room that it takes.
+struct Owned {
+    kept: Kept,
+    _room: Room,
+}
+
+impl Pages {
+    /// None yet, and at most `most`.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { kept: Kept::Nothing, most }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.bytes().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a piece.
+    pub fn push(&mut self, piece: Bytes) {
+        self.kept = match std::mem::replace(&mut self.kept, Kept::Nothing) {
+            Kept::Nothing => Kept::Piece(piece),
+            kept => kept.with(&piece, self.most),
+        };
+    }
+
+    /// All of them, with the room that they take.
+    #[must_use]
+    pub fn into_bytes(self, room: Room) -> Bytes {
+        match self.kept {
+            Kept::Nothing => Bytes::new(),
+            kept => Bytes::from_owner(Owned { kept, _room: room }),
+        }
+    }
+}
+
+impl Kept {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Nothing => &[],
+            Self::Piece(bytes) => bytes,
+            Self::Heap(bytes) => bytes.as_ref(),
+            Self::Mapped { pages, len } => pages.get(..*len).unwrap_or_default(),
+        }
+    }
+
+    fn with(self, piece: &[u8], most: usize) -> Self {
+        let together = self.bytes().len() + piece.len();
+        match self {
+            Self::Heap(mut bytes) if together <= SMALL_BYTES => {
+                bytes.push(piece);
+                Self::Heap(bytes)
+            }
+            Self::Mapped { mut pages, len } if together <= pages.len() => {
+                write(&mut pages, len, piece);
+                Self::Mapped { pages, len: together }
+            }
+            before => before.moved(piece, together, most),
+        }
+    }
+
+    fn moved(self, piece: &[u8], together: usize, most: usize) -> Self {
+        if together > SMALL_BYTES
+            && let Some(mut pages) = map(most.max(together))
+        {
+            let before = self.bytes();
+            write(&mut pages, 0, before);
+            write(&mut pages, before.len(), piece);
+            return Self::Mapped { pages, len: together };
+        }
+        let mut bytes = match self {
+            Self::Heap(bytes) => bytes,
+            other => {
+                let mut bytes = Wiped::with_room(together);
+                bytes.push(other.bytes());
+                bytes
+            }
+        };
+        bytes.push(piece);
+        Self::Heap(bytes)
+    }
+}
+
+/// Costs addresses, and memory only where it is written to. `None` when the system has no more mappings.
+fn map(bytes: usize) -> Option<MmapMut> {
+    MmapOptions::new().len(bytes).no_reserve_swap().map_anon().ok()
+}
+
+fn write(pages: &mut MmapMut, at: usize, piece: &[u8]) {
+    if let Some(place) = pages.get_mut(at..at + piece.len()) {
+        place.copy_from_slice(piece);
+    }
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        self.kept.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::budget::{Budget, Shares};
+    use crate::ids::CallerId;
+
+    fn pieces(sizes: &[usize], most: usize) -> (Pages, Vec<u8>) {
+        let (mut pages, mut expected) = (Pages::new(most), Vec::new());
+        for (number, size) in (1_u8..).zip(sizes) {
+            let piece = vec![number; *size];
+            expected.extend_from_slice(&piece);
+            pages.push(Bytes::from(piece));
+        }
+        (pages, expected)
+    }
+
+    #[test]
+    fn pieces_of_every_size_are_joined() {
+        for (sizes, most) in [
+            (&[][..], 0),
+            (&[10], 10),
+            (&[10, 20], 30),
+            (&[60_000, 5_000, 5_000, 60_000], 130_000),
+            (&[100_000, 100_000, 1], 200_001),
+            // More than was said.
+            (&[70_000, 70_000, 70_000], 100_000),
+        ] {
+            let (pages, expected) = pieces(sizes, most);
+            assert_eq!(pages.len(), expected.len());
+            assert!(pages.kept.bytes() == expected, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn large_ones_lie_in_pages_of_their_own() {
+        assert!(matches!(pieces(&[60_000, 5_000], 20 << 20).0.kept, Kept::Heap(_)));
+        assert!(matches!(pieces(&[60_000, 6_000], 20 << 20).0.kept, Kept::Mapped { .. }));
+    }
+
+    #[tokio::test]
+    async fn the_last_slice_holds_the_room_of_all() {
+        let budget = Budget::new(10, None);
+        let shares = Shares::new(budget.clone(), std::iter::once(Budget::new(10, None)));
+        let mut room = shares.room(CallerId(0)).unwrap();
+        room.grow(10, Duration::ZERO).await.unwrap();
+        let mut pages = Pages::new(10);
+        pages.push(Bytes::from_static(b"0123456789"));
+        let mut rest = pages.into_bytes(room);
+        let first = rest.split_to(1);
+        drop(rest);
+        assert_eq!((&first[..], budget.used()), (&b"0"[..], 10));
+        drop(first);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,166 @@
+//! When is a configuration read again?
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Reloader;
+use super::files::{Files, Seen, look};
+use crate::audit::ReloadCause;
+
+/// Files are looked at so often without being told of a change: not every file system tells.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// And so soon where half of a pair is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// A change has come to its end when so long nothing happened.
+const QUIET: Duration = Duration::from_millis(50);
+/// And is not waited for any longer than this.
+const LONGEST_CHANGE: Duration = Duration::from_secs(1);
+
+/// Reads the configuration again whenever `hangup` comes or one of its files changed, for ever.
+pub async fn follow(reloader: Reloader, mut hangup: Signal) {
+    let changed = Arc::new(Notify::new());
+    let mut follower = Follower::new(Arc::new(reloader), Arc::clone(&changed));
+    loop {
+        let cause = tokio::select! {
+            _ = hangup.recv() => ReloadCause::Signal,
+            () = settled(&changed) => ReloadCause::Change,
+            () = sleep(follower.pause()) => ReloadCause::Change,
+        };
+        // Compiling schemas and reading files must not keep the listeners waiting.
+        let acted = tokio::task::spawn_blocking(move || {
+            follower.act(cause);
+            follower
+        });
+        match acted.await {
+            Ok(same) => follower = same,
+            Err(_) => return tracing::error!("the configuration is not followed any more"),
+        }
+    }
+}
+
+/// Ends when something changed and that change is over: editors and tools write in several steps.
+async fn settled(changed: &Notify) {
+    changed.notified().await;
+    let latest = Instant::now() + LONGEST_CHANGE;
+    loop {
+        let quiet = (Instant::now() + QUIET).min(latest);
+        if timeout_at(quiet, changed.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What was seen of the files, and what tells of their changes.
+struct Follower {
+    reloader: Arc<Reloader>,
+    changed: Arc<Notify>,
+    files: Files,
+    configuration: Seen,
+    credentials: Seen,
+    /// No half of a pair of credentials is waited for.
+    settled: bool,
+    watched: BTreeSet<Watched>,
+    /// Tells as long as it is kept.
+    watcher: Option<RecommendedWatcher>,
+}
+
+/// A folder as it is now: another one may come to bear its name.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Watched {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Follower {
+    fn new(reloader: Arc<Reloader>, changed: Arc<Notify>) -> Self {
+        let files = Files::of(&reloader.source, &reloader.gateway.current().config);
+        let mut follower = Self {
+            configuration: Seen::nothing(),
+            credentials: Seen::nothing(),
+            settled: true,
+            reloader,
+            changed,
+            files,
+            watched: BTreeSet::new(),
+            watcher: None,
+        };
+        follower.watch();
+        // What changed since the start read it is not missed: everything is read once more.
+        follower.changed.notify_one();
+        follower
+    }
+
+    /// Looks at the files and reads again what changed; everything when it was told to.
+    fn act(&mut self, cause: ReloadCause) {
+        // Before the look: what changes after it is told of.
+        self.watch();
+        let configuration = look(&self.files.configuration);
+        if cause == ReloadCause::Signal || configuration != self.configuration {
+            self.configuration = configuration;
+            self.reloader.reload(cause);
+            self.follow_other_files();
+        }
+        let credentials = look(&self.files.credentials);
+        if cause == ReloadCause::Signal || credentials != self.credentials || !self.settled {
+            self.credentials = credentials;
+            self.settled = self.reloader.reread_credentials(cause);
+        }
+    }
+
+    /// Until the next look that nobody asks for.
+    fn pause(&self) -> Duration {
+        if self.settled { LOOK_EVERY } else { LOOK_AGAIN }
+    }
+
+    /// A new configuration may consist of other files.
+    fn follow_other_files(&mut self) {
+        let files = Files::of(&self.reloader.source, &self.reloader.gateway.current().config);
+        if files.configuration != self.files.configuration {
+            self.configuration = look(&files.configuration);
+        }
+        self.files = files;
+        self.watch();
+    }
+
+    /// Watches the folders of the files, and does so anew when one of them is another: what the kernel watches is the
+    /// folder and not its name.
+    fn watch(&mut self) {
+        let wanted: BTreeSet<Watched> = self.files.folders().into_iter().filter_map(Watched::now).collect();
+        if wanted == self.watched && self.watcher.is_some() {
+            return;
+        }
+        let changed = Arc::clone(&self.changed);
+        let tell = move |event: notify::Result<notify::Event>| {
+            // Reading is no change, and this process reads.
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                changed.notify_one();
+            }
+        };
+        self.watcher = notify::recommended_watcher(tell).ok().map(|mut watcher| {
+            for folder in &wanted {
+                // A folder that cannot be watched is looked at, every few seconds.
+                if let Err(error) = watcher.watch(&folder.path, RecursiveMode::NonRecursive) {
+                    tracing::warn!(folder = %folder.path.display(), %error, "cannot be watched");
+                }
+            }
+            watcher
+        });
+        self.watched = wanted;
+    }
+}
+
+impl Watched {
+    fn now(path: PathBuf) -> Option<Self> {
+        let metadata = std::fs::metadata(&path).ok()?;
+        Some(Self { device: metadata.dev(), inode: metadata.ino(), path })
+    }
+}

@@ -1,0 +1,145 @@
+//! How does a configuration that changed come into force, or not?
+
+mod files;
+mod follow;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::audit::{self, Class, ReloadCause, ReloadResult};
+use crate::config::{self, Config, Faults, Loaded, Secrets, Source};
+use crate::credentials::Reread;
+use crate::gateway::Gateway;
+use crate::ids::CredentialId;
+
+pub use follow::follow;
+
+/// Reads the configuration of a running gateway again.
+pub struct Reloader {
+    gateway: Arc<Gateway>,
+    source: Source,
+}
+
+/// Why a configuration is not put in force.
+struct Refusal {
+    refused: Option<[u8; 32]>,
+    faults: usize,
+}
+
+impl Reloader {
+    /// For `gateway`, which was started from `source`.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, source: Source) -> Self {
+        Self { gateway, source }
+    }
+
+    /// Reads configuration, schemas, secrets and certificates, and puts all of them in force together, or none: what
+    /// has a fault leaves the last good configuration in force. Either way it is told: in the log, the metrics, the
+    /// audit and to who asks whether the gateway is ready. Blocks on the file system.
+    pub fn reload(&self, cause: ReloadCause) -> ReloadResult {
+        let before = self.gateway.current().config.digest;
+        let was_refused = self.gateway.faults_of_reload.load(Ordering::Acquire) > 0;
+        let result = match self.attempt() {
+            Ok(config) if config == before => ReloadResult::Unchanged { config },
+            Ok(config) => ReloadResult::Applied { previous: before, config },
+            Err(Refusal { refused, faults }) => ReloadResult::Refused { config: before, refused, faults },
+        };
+        // Not each time that a file was written which says what it said before.
+        let is_news = !matches!(result, ReloadResult::Unchanged { .. }) || was_refused;
+        if is_news || cause == ReloadCause::Signal {
+            self.tell(cause, &result);
+        }
+        result
+    }
+
+    /// Reads the pairs of the configuration in force again, because a password must not wait for a configuration
+    /// that is being mended. Whether all are settled: of none, one half is waited for.
+    pub fn reread_credentials(&self, cause: ReloadCause) -> bool {
+        let credentials = Arc::clone(&self.gateway.current().credentials);
+        let mut settled = true;
+        for (id, credential) in (0_u16..).map(CredentialId).zip(credentials.iter()) {
+            let reread = match cause {
+                ReloadCause::Change => credentials.reread_whole(id),
+                // Who sends a signal has written both.
+                ReloadCause::Signal if credentials.reread(id) => Reread::Renewed,
+                ReloadCause::Signal => Reread::Same,
+            };
+            settled &= reread != Reread::Half;
+            if reread == Reread::Renewed {
+                let version = credential.current().number;
+                tracing::info!(
+                    credential = credential.name(),
+                    version,
+                    "a new version of credentials is in use"
+                );
+            }
+        }
+        settled
+    }
+
+    fn attempt(&self) -> Result<[u8; 32], Refusal> {
+        let running = self.gateway.current();
+        let (Loaded { config, warnings }, secrets) =
+            config::load_with_secrets(&self.source).map_err(|faults| refuse(&faults, None))?;
+        config::judge_fixed(&running.config, &config)
+            .map_err(|faults| refuse(&faults, Some(config.digest)))?;
+        let digest = config.digest;
+        self.install(config, &secrets).map_err(|()| Refusal { refused: Some(digest), faults: 1 })?;
+        [&warnings, secrets.warnings()].into_iter().for_each(tell_warnings);
+        Ok(digest)
+    }
+
+    fn install(&self, config: Config, secrets: &Secrets) -> Result<(), ()> {
+        let running = self.gateway.current();
+        let next = running.next(config, secrets).map_err(|fault| {
+            tracing::error!(%fault, "a fault of the new configuration");
+        })?;
+        let renewed = !next.shows_certificate_of(&running);
+        self.gateway.install(next);
+        if renewed {
+            tracing::info!("the listener's certificate was renewed");
+        }
+        Ok(())
+    }
+
+    fn tell(&self, cause: ReloadCause, result: &ReloadResult) {
+        let (in_force, faults) = match *result {
+            ReloadResult::Applied { config, .. } | ReloadResult::Unchanged { config } => (config, 0),
+            ReloadResult::Refused { config, faults, .. } => (config, faults),
+        };
+        let digest = audit::hex(in_force.get(..8).unwrap_or_default());
+        match result {
+            ReloadResult::Refused { .. } => tracing::error!(
+                faults,
+                in_force = digest,
+                "the new configuration is refused: the last good one stays in force"
+            ),
+            _ => {
+                tracing::info!(result = result.name(), in_force = digest, "the configuration was read again")
+            }
+        }
+        self.gateway.faults_of_reload.store(faults, Ordering::Release);
+        self.gateway.metrics.reloads.reloaded(result.name(), faults == 0, &in_force);
+        // There are few, and without them it cannot be said under which rules a request was judged.
+        self.gateway.writer.send(Class::Required, &audit::reload(cause, result));
+    }
+}
+
+/// Tells every fault; as at the start, none shows a secret.
+fn refuse(faults: &Faults, refused: Option<[u8; 32]>) -> Refusal {
+    let errors = faults.iter().filter(|fault| fault.severity() == config::Severity::Error);
+    let mut count = 0;
+    for fault in errors {
+        count += 1;
+        let (line, problem, remedy) = (fault.line(), fault.problem(), fault.remedy());
+        tracing::error!(line, problem, remedy, "a fault of the new configuration");
+    }
+    Refusal { refused, faults: count }
+}
+
+fn tell_warnings(warnings: &Faults) {
+    for warning in warnings.iter() {
+        let (line, problem, remedy) = (warning.line(), warning.problem(), warning.remedy());
+        tracing::warn!(line, problem, remedy, "a warning about the new configuration");
+    }
+}

@@ -1,0 +1,98 @@
+//! Who gives way when memory is short?
+//!
+//! A body that comes slowly is received as long as nobody else needs the memory that it holds. Else a few callers
+//! who send just fast enough could keep all others out.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// The bodies that come slowly, in the order in which they were found to.
+#[derive(Clone, Default)]
+pub struct Stragglers(Arc<Mutex<List>>);
+
+#[derive(Default)]
+struct List {
+    next: u64,
+    waiting: BTreeMap<u64, Arc<Slow>>,
+}
+
+#[derive(Default)]
+struct Slow {
+    bytes: AtomicU64,
+    sent_away: Notify,
+}
+
+/// One of them; it is none any more when this is dropped.
+pub struct Straggler {
+    list: Stragglers,
+    number: u64,
+    slow: Arc<Slow>,
+}
+
+impl Stragglers {
+    /// Adds one that holds so many bytes.
+    #[must_use]
+    pub fn add(&self, bytes: u64) -> Straggler {
+        let slow = Arc::new(Slow { bytes: AtomicU64::new(bytes), sent_away: Notify::new() });
+        let mut list = self.lock();
+        let number = list.next;
+        list.next += 1;
+        list.waiting.insert(number, Arc::clone(&slow));
+        Straggler { list: self.clone(), number, slow }
+    }
+
+    /// Sends those away that were found first, until they hold so many bytes together.
+    pub fn send_away(&self, bytes: u64) {
+        let mut list = self.lock();
+        let mut freed = 0_u64;
+        while freed < bytes {
+            let Some((_, slow)) = list.waiting.pop_first() else { return };
+            freed = freed.saturating_add(slow.bytes.load(Ordering::Relaxed));
+            slow.sent_away.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, List> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Straggler {
+    /// Notes how many bytes it holds.
+    pub fn holds(&self, bytes: u64) {
+        self.slow.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Ends when it must give way.
+    pub async fn sent_away(&self) {
+        self.slow.sent_away.notified().await;
+    }
+}
+
+impl Drop for Straggler {
+    fn drop(&mut self) {
+        self.list.lock().waiting.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn no_more_are_sent_away_than_is_needed() {
+        let stragglers = Stragglers::default();
+        let [first, second, third] = [4, 4, 4].map(|bytes| stragglers.add(bytes));
+        second.holds(1);
+        stragglers.send_away(5);
+        let away = |straggler: &Straggler| straggler.sent_away().now_or_never().is_some();
+        assert_eq!([&first, &second, &third].map(away), [true, true, false]);
+        drop(third);
+        stragglers.send_away(1);
+    }
+}

@@ -1,0 +1,163 @@
+//! Does a changed configuration come into force as a whole, or not at all?
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{BATCH, GET_STATUS, Gateway, KYC_API, Setup, UPDATE_STATUS, Upstream, wait_for};
+
+fn rewrite(gateway: &Gateway, change: impl FnOnce(&str) -> String) {
+    let path = gateway.folder().join("gateway.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    replace(&path, &change(&text));
+}
+
+/// As careful tools write: a new file takes the place of the old one in one step.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::copy(path, &new).unwrap();
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+fn hang_up(gateway: &Gateway) {
+    let pid = Pid::from_raw(i32::try_from(gateway.pid()).unwrap()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+}
+
+fn verbose(gateway: &Gateway) -> String {
+    gateway.operators("/readyz?verbose").text()
+}
+
+fn metric(gateway: &Gateway, line: &str) -> bool {
+    gateway.operators("/metrics").text().lines().any(|known| known == line)
+}
+
+/// What the audit tells of reloads: cause, result and the configuration in force.
+fn reloads(gateway: &Gateway) -> Vec<(String, String, String)> {
+    let text = |line: &serde_json::Value, member: &str| line[member].as_str().unwrap().to_owned();
+    let lines = gateway.audit().into_iter().filter(|line| line["kind"] == "reload");
+    lines.map(|line| (text(&line, "cause"), text(&line, "result"), text(&line, "config"))).collect()
+}
+
+#[test]
+fn a_caller_is_taken_in_and_another_put_out_by_a_change_of_the_file() {
+    let upstream = Upstream::start();
+    let mut gateway = Setup::before(&upstream).start();
+    let mut connection = gateway.connect();
+    assert_eq!(connection.post(BATCH, GET_STATUS.as_bytes()).status, 200);
+    rewrite(&gateway, |text| {
+        text.replace("name = \"batch\"", "name = \"night\"").replace("[\"getStatus\"]", "[\"updateStatus\"]")
+    });
+    // On a connection that was open before: a request belongs to the configuration that it meets.
+    wait_for("the new rule", || (connection.post(BATCH, GET_STATUS.as_bytes()).status == 403).then_some(()));
+    assert_eq!(connection.post(KYC_API, UPDATE_STATUS.as_bytes()).status, 200, "others go on");
+    assert!(verbose(&gateway).contains(", as written\n"));
+    assert!(metric(&gateway, "dcams_gateway_config_reloads_total{result=\"applied\"} 1"));
+    assert!(gateway.stop().success());
+    let callers: Vec<_> =
+        gateway.outcomes().iter().map(|line| line["caller"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((callers[0].as_str(), callers[callers.len() - 2].as_str()), ("batch", "night"));
+    let told = reloads(&gateway);
+    assert_eq!((told.len(), told[0].0.as_str(), told[0].1.as_str()), (1, "change", "applied"));
+    let last = gateway.outcomes().pop().unwrap();
+    assert!(told[0].2.starts_with(last["config"].as_str().unwrap()));
+}
+
+#[test]
+fn a_bad_configuration_leaves_the_last_good_one_in_force_and_is_told_everywhere() {
+    let upstream = Upstream::start();
+    let mut gateway = Setup::before(&upstream).start();
+    let good = verbose(&gateway);
+    rewrite(&gateway, |text| {
+        text.replace("effect = \"write\"", "effect = \"wrong\"").replace("rate = {", "rat = {")
+    });
+    wait_for("the refusal", || verbose(&gateway).contains("the last good one").then_some(()));
+    assert_eq!(gateway.post(KYC_API, UPDATE_STATUS).status, 200);
+    let in_force = |text: &str| {
+        text.lines().find_map(|line| line.strip_prefix("configuration ")).unwrap()[..16].to_owned()
+    };
+    assert_eq!(in_force(&verbose(&gateway)), in_force(&good));
+    assert!(metric(&gateway, "dcams_gateway_config_last_reload_successful 0"));
+    assert!(metric(&gateway, "dcams_gateway_config_reloads_total{result=\"refused\"} 1"));
+    let faults: Vec<_> = gateway.log_lines().into_iter().filter(|line| line["remedy"].is_string()).collect();
+    assert!(faults.iter().any(|fault| fault["line"].as_u64().is_some_and(|line| line > 1)), "{faults:?}");
+
+    // Put right, it is as if nothing had been.
+    rewrite(&gateway, |text| {
+        text.replace("effect = \"wrong\"", "effect = \"write\"").replace("rat = {", "rate = {")
+    });
+    wait_for("the good one", || verbose(&gateway).contains(", as written\n").then_some(()));
+    assert!(metric(&gateway, "dcams_gateway_config_last_reload_successful 1"));
+    assert!(gateway.stop().success());
+    let results: Vec<_> = reloads(&gateway).into_iter().map(|(_, result, _)| result).collect();
+    assert_eq!(results, ["refused", "unchanged"]);
+}
+
+#[test]
+fn a_key_that_takes_effect_at_a_start_only_is_refused_by_its_name() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    rewrite(&gateway, |text| format!("instance = \"another\"\n{text}"));
+    wait_for("the refusal", || {
+        let mut lines = gateway.log_lines().into_iter();
+        lines.find(|line| line["problem"].as_str().is_some_and(|problem| problem.starts_with("instance: ")))
+    });
+    wait_for("the count", || verbose(&gateway).contains("has 1 faults").then_some(()));
+}
+
+#[test]
+fn a_signal_reads_everything_again_and_says_so() {
+    let upstream = Upstream::start();
+    let mut gateway = Setup::before(&upstream).start();
+    for count in 1..=3 {
+        hang_up(&gateway);
+        let line = format!("dcams_gateway_config_reloads_total{{result=\"unchanged\"}} {count}");
+        wait_for("the reload", || metric(&gateway, &line).then_some(()));
+    }
+    assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200);
+    assert!(gateway.stop().success());
+    assert!(
+        reloads(&gateway)
+            .iter()
+            .all(|(cause, result, _)| (cause.as_str(), result.as_str()) == ("signal", "unchanged"))
+    );
+}
+
+#[test]
+fn what_was_counted_of_a_caller_that_did_not_change_survives() {
+    let upstream = Upstream::start();
+    let slow = |text: &mut String| {
+        *text = text.replacen("per_second = 1000, burst = 1000", "per_second = 1, burst = 600", 1);
+    };
+    let gateway = Setup::before(&upstream).edit(slow).start();
+    let mut connection = gateway.connect();
+    let passed = (0..).take_while(|_| connection.post(KYC_API, b"{}").status != 429).count();
+    assert!(passed >= 600, "{passed}");
+    rewrite(&gateway, |text| text.replace("name = \"batch\"", "name = \"night\""));
+    wait_for("the reload", || {
+        metric(&gateway, "dcams_gateway_config_reloads_total{result=\"applied\"} 1").then_some(())
+    });
+    // A new limiter would let 600 pass.
+    let passed = (0..).take_while(|_| connection.post(KYC_API, b"{}").status != 429).count();
+    assert!(passed < 300, "{passed}");
+}
+
+#[test]
+fn a_caller_that_is_put_out_while_its_body_arrives_is_not_forwarded() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    let message = crate::harness::message(BATCH, GET_STATUS.as_bytes());
+    let mut connection = gateway.connect();
+    connection.send(&message[..message.len() - 1]);
+    wait_for("the request", || verbose(&gateway).contains("requests 1 in progress").then_some(()));
+    rewrite(&gateway, |text| text.replace("name = \"batch\"", "name = \"night\""));
+    wait_for("the reload", || {
+        metric(&gateway, "dcams_gateway_config_reloads_total{result=\"applied\"} 1").then_some(())
+    });
+    connection.send(&message[message.len() - 1..]);
+    let answer = connection.read_answer();
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("unauthenticated")));
+    assert!(upstream.received().is_empty());
+}

@@ -1,0 +1,148 @@
+//! Are user and password always of one version while they are exchanged under load, and does no request fail?
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::harness::{GET_STATUS, Gateway, KYC_API, Setup, Upstream, wait_for};
+use crate::number_of;
+
+/// Requests a second, all connections together.
+const RATE: u32 = 200;
+const CONNECTIONS: u32 = 4;
+
+fn user(version: u64) -> String {
+    format!("user-of-version-{version}")
+}
+
+fn pass(version: u64) -> String {
+    format!("password-of-version-{version}")
+}
+
+fn private(path: &Path, text: &str) {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
+}
+
+/// As the kubelet writes a mounted secret: a folder of its own for each version, and one link that is exchanged.
+fn swap(mount: &Path, version: u64) {
+    let folder = mount.join(format!("..{version}"));
+    fs::create_dir(&folder).unwrap();
+    private(&folder.join("user"), &user(version));
+    private(&folder.join("pass"), &pass(version));
+    symlink(format!("..{version}"), mount.join("..data_tmp")).unwrap();
+    fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    if let Some(before) = version.checked_sub(1) {
+        fs::remove_dir_all(mount.join(format!("..{before}"))).unwrap();
+    }
+}
+
+/// As a careful operator writes two files: each takes the place of the old one in one step.
+fn rename(mount: &Path, version: u64) {
+    for (name, text) in [("user", user(version)), ("pass", pass(version))] {
+        private(&mount.join("new"), &text);
+        fs::rename(mount.join("new"), mount.join(name)).unwrap();
+    }
+}
+
+/// Sends at [`RATE`] until told to stop; how many were answered 200 and how many otherwise.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn on(gateway: &Gateway) -> Self {
+        let (stop, answered, failed) = <(Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
+        let of_each = |_| {
+            let (stop, answered, failed) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&failed));
+            let mut connection = gateway.connect();
+            std::thread::spawn(move || {
+                let (begun, mut sent) = (Instant::now(), 0);
+                while !stop.load(Ordering::Relaxed) {
+                    let status = connection.post(KYC_API, GET_STATUS.as_bytes()).status;
+                    (if status == 200 { &answered } else { &failed }).fetch_add(1, Ordering::Relaxed);
+                    sent += 1;
+                    let due = begun + Duration::from_secs(1) * CONNECTIONS * sent / RATE;
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                }
+            })
+        };
+        let threads = (0..CONNECTIONS).map(of_each).collect();
+        Self { stop, answered, failed, threads }
+    }
+
+    fn end(self) -> (u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        (self.answered.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+}
+
+fn rotate(how: &str, write: fn(&Path, u64)) {
+    let rotations = number_of("ROTATIONS").unwrap_or(20);
+    let upstream = Upstream::start();
+    upstream.keep(false);
+    upstream.accept(&user(0), &pass(0));
+    let setup = Setup::before(&upstream).edit(|text| {
+        *text = text
+            .replace("{ file = \"user\" }", "{ file = \"mount/user\" }")
+            .replace("{ file = \"pass\" }", "{ file = \"mount/pass\" }");
+    });
+    let mount = setup.folder().join("mount");
+    fs::create_dir(&mount).unwrap();
+    write(&mount, 0);
+    if mount.join("..data").exists() {
+        for name in ["user", "pass"] {
+            symlink(format!("..data/{name}"), mount.join(name)).unwrap();
+        }
+    }
+    let mut gateway = setup.start();
+    let (load, begun) = (Load::on(&gateway), Instant::now());
+    let mut slowest = Duration::ZERO;
+    for version in 1..=rotations {
+        // Both are accepted while the files are exchanged, and then the new one alone.
+        upstream.accept_also(&user(version), &pass(version));
+        let written = Instant::now();
+        write(&mount, version);
+        let pair = (user(version), pass(version));
+        wait_for("the new version", || upstream.pairs_seen().contains(&pair).then_some(()));
+        slowest = slowest.max(written.elapsed());
+        upstream.accept(&pair.0, &pair.1);
+    }
+    let took = begun.elapsed();
+    let (answered, failed) = load.end();
+    let expected: BTreeSet<_> = (0..=rotations).map(|version| (user(version), pass(version))).collect();
+    let seen = upstream.pairs_seen();
+    println!(
+        "{how}: {rotations} rotations in {took:.1?}, {answered} requests answered and {failed} failed, {} pairs seen \
+         of which {} mixed, the slowest new version in use after {slowest:.0?}",
+        seen.len(),
+        seen.difference(&expected).count(),
+    );
+    assert_eq!(failed, 0);
+    assert_eq!(seen, expected, "every version, and no mixed pair");
+    assert!(gateway.stop().success());
+    let versions = gateway
+        .audit()
+        .into_iter()
+        .filter(|line| line["kind"] == "credentials" && line["state"] == "current");
+    assert_eq!(versions.count() as u64, rotations + 1);
+}
+
+#[test]
+fn every_version_of_a_mounted_secret_is_used_whole() {
+    rotate("Kubernetes' ..data", swap);
+}
+
+#[test]
+fn every_version_of_two_files_that_are_exchanged_one_after_the_other_is_used_whole() {
+    rotate("rename of each file", rename);
+}
