@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::audit::{self, Class, CredentialState, Writer};
 use crate::config::{self, Config, Pair, SecretRef, Secrets};
@@ -34,17 +34,27 @@ pub struct Credential {
     name: Box<str>,
     user: SecretRef,
     pass: SecretRef,
+    next: Option<[SecretRef; 2]>,
     held: Arc<Held>,
     limiter: Option<Arc<NamedLimiter>>,
 }
 
 /// What is known of a pair; shared by all configurations that refer to the same source.
 struct Held {
-    current: ArcSwap<Version>,
+    first: ArcSwap<Version>,
+    /// Of the second pair, where there is one.
+    next: ArcSwapOption<Version>,
     /// Of the newest version, whichever configuration read it.
     newest: Arc<AtomicU32>,
     /// What was read, and since when, while the other half is waited for.
     half: Mutex<Option<([u8; 32], Instant)>>,
+}
+
+/// What was read of a source.
+#[derive(Clone, Copy)]
+struct Read<'r> {
+    first: &'r Pair,
+    next: Option<&'r Pair>,
 }
 
 /// What came of reading a source again.
@@ -93,7 +103,7 @@ impl Credentials {
     ///
     /// [`NotText`] when a secret is not UTF-8, which JSON could not carry unchanged.
     pub fn new(config: &Config, secrets: &Secrets, writer: Arc<Writer>) -> Result<Self, NotText> {
-        let pairs = each(config, secrets).map(|(configured, pair)| Credential::new(configured, pair));
+        let pairs = each(config, secrets).map(|(configured, read)| Credential::new(configured, read));
         let credentials = Self { pairs: pairs.collect::<Result<_, _>>()?, writer };
         credentials.iter().for_each(|pair| credentials.tell_current(pair));
         Ok(credentials)
@@ -106,10 +116,10 @@ impl Credentials {
     ///
     /// As [`new`](Self::new).
     pub fn succeeded_by(&self, config: &Config, secrets: &Secrets) -> Result<Self, NotText> {
-        let pairs = each(config, secrets).map(|(configured, pair)| {
+        let pairs = each(config, secrets).map(|(configured, read)| {
             match self.iter().find(|known| known.name == configured.name) {
-                Some(known) => known.succeeded_by(configured, pair),
-                None => Credential::new(configured, pair),
+                Some(known) => known.succeeded_by(configured, read),
+                None => Credential::new(configured, read),
             }
         });
         Ok(Self { pairs: pairs.collect::<Result<_, _>>()?, writer: Arc::clone(&self.writer) })
@@ -145,6 +155,7 @@ impl Credentials {
         credential: &Credential,
         renew: fn(&Credential, &Pair) -> Result<Reread, NotText>,
     ) -> Reread {
+        credential.read_next();
         let name = &*credential.name;
         match Pair::read(&credential.user, &credential.pass) {
             Ok(pair) => {
@@ -175,6 +186,9 @@ impl Credentials {
             && let Some(credential) = self.of(id)
         {
             self.tell(credential, version.number, CredentialState::Suspended);
+            if credential.current().number != version.number {
+                self.tell_current(credential);
+            }
         }
     }
 
@@ -201,42 +215,39 @@ impl Credentials {
 fn each<'c>(
     config: &'c Config,
     secrets: &'c Secrets,
-) -> impl Iterator<Item = (&'c config::Credential, &'c Pair)> {
+) -> impl Iterator<Item = (&'c config::Credential, Read<'c>)> {
     let pairs = (0_u16..).map(CredentialId).zip(config.credentials.iter());
-    pairs.filter_map(|(id, configured)| Some((configured, secrets.pair(id)?)))
+    pairs.filter_map(|(id, configured)| {
+        Some((configured, Read { first: secrets.pair(id)?, next: secrets.next_pair(id) }))
+    })
 }
 
 impl Credential {
-    fn new(configured: &config::Credential, pair: &Pair) -> Result<Self, NotText> {
+    fn new(configured: &config::Credential, read: Read<'_>) -> Result<Self, NotText> {
         let limiter = |rate| Arc::new(NamedLimiter::new(Limit::Account, rate));
-        Ok(Self {
-            name: configured.name.clone(),
-            user: configured.user.clone(),
-            pass: configured.pass.clone(),
-            held: Arc::new(Held::new(Arc::default(), pair)?),
-            limiter: configured.rate.map(limiter),
-        })
+        let held = Arc::new(Held::new(Arc::default(), read)?);
+        Ok(Self::of(configured, held, configured.rate.map(limiter)))
     }
 
-    fn succeeded_by(&self, configured: &config::Credential, pair: &Pair) -> Result<Self, NotText> {
+    fn succeeded_by(&self, configured: &config::Credential, read: Read<'_>) -> Result<Self, NotText> {
         let limiter = |rate| match &self.limiter {
             Some(limiter) => limiter.succeeded_by(rate),
             None => Arc::new(NamedLimiter::new(Limit::Account, rate)),
         };
-        let same_source = self.user == configured.user && self.pass == configured.pass;
-        let held = if same_source && self.current().digest == digest(pair) {
+        let same_source =
+            (&self.user, &self.pass, &self.next) == (&configured.user, &configured.pass, &configured.next);
+        let held = if same_source && self.held.is_of(read) {
             Arc::clone(&self.held)
         } else {
             // Not put in use here: until the configuration is in force, nothing may be sent with it.
-            Arc::new(Held::new(Arc::clone(&self.held.newest), pair)?)
+            Arc::new(Held::new(Arc::clone(&self.held.newest), read)?)
         };
-        Ok(Self {
-            name: configured.name.clone(),
-            user: configured.user.clone(),
-            pass: configured.pass.clone(),
-            held,
-            limiter: configured.rate.map(limiter),
-        })
+        Ok(Self::of(configured, held, configured.rate.map(limiter)))
+    }
+
+    fn of(configured: &config::Credential, held: Arc<Held>, limiter: Option<Arc<NamedLimiter>>) -> Self {
+        let config::Credential { name, user, pass, next, .. } = configured;
+        Self { name: name.clone(), user: user.clone(), pass: pass.clone(), next: next.clone(), held, limiter }
     }
 
     /// The name in the configuration.
@@ -251,15 +262,17 @@ impl Credential {
     ///
     /// [`Reject::CredentialsUnavailable`] while it is suspended.
     pub fn usable(&self) -> Result<Arc<Version>, Reject> {
-        let version = self.held.current.load_full();
+        let version = self.current();
         version.suspension.admit()?;
         Ok(version)
     }
 
-    /// The version in use, suspended or not.
+    /// The version in use, suspended or not: of the second pair while the first is suspended and the second is not.
     #[must_use]
     pub fn current(&self) -> Arc<Version> {
-        self.held.current.load_full()
+        let first = self.held.first.load_full();
+        let other = || self.held.next.load_full().filter(|next| !next.is_suspended());
+        if first.is_suspended() { other().unwrap_or(first) } else { first }
     }
 
     /// Charges the account's limit, all callers together.
@@ -278,15 +291,51 @@ impl Credential {
     /// [`NotText`]; the current version stays.
     pub fn renew(&self, pair: &Pair) -> Result<Reread, NotText> {
         *self.half() = None;
-        if digest(pair) == self.current().digest {
+        let read = digest(pair);
+        if read == self.held.first.load().digest {
             return Ok(Reread::Same);
         }
-        self.held.current.store(Arc::new(Version::new(next(&self.held.newest), pair)?));
+        // What came next has come: it is the same version, suspended or not.
+        let promoted = self.held.next.load_full().filter(|next| next.digest == read);
+        let version = match promoted {
+            Some(version) => version,
+            None => Arc::new(Version::new(next(&self.held.newest), pair)?),
+        };
+        self.held.first.store(version);
         Ok(Reread::Renewed)
     }
 
+    /// Keeps `pair` as the second one when it differs from what was read before.
+    fn renew_next(&self, pair: &Pair) -> Result<(), NotText> {
+        let read = digest(pair);
+        let known = [self.held.next.load_full(), Some(self.held.first.load_full())];
+        let known = known.into_iter().flatten().find(|known| known.digest == read);
+        let version = match known {
+            Some(version) => version,
+            None => Arc::new(Version::new(next(&self.held.newest), pair)?),
+        };
+        self.held.next.store(Some(version));
+        Ok(())
+    }
+
+    /// Reads the source of the second pair, where there is one.
+    fn read_next(&self) {
+        let Some([user, pass]) = &self.next else { return };
+        let credential = &*self.name;
+        match Pair::read(user, pass) {
+            Ok(pair) => {
+                if let Err(fault) = self.renew_next(&pair) {
+                    tracing::error!(credential, %fault, "the second pair of credentials cannot be used");
+                }
+            }
+            Err(fault) => {
+                tracing::error!(credential, %fault, "the second pair of credentials cannot be read")
+            }
+        }
+    }
+
     fn renew_whole(&self, pair: &Pair) -> Result<Reread, NotText> {
-        let (now, before) = (halves(pair), self.current().halves);
+        let (now, before) = (halves(pair), self.held.first.load().halves);
         let changed = now.iter().zip(&before).filter(|(now, before)| now != before).count();
         if changed == 1 {
             let read = digest(pair);
@@ -307,9 +356,21 @@ impl Credential {
 }
 
 impl Held {
-    fn new(newest: Arc<AtomicU32>, pair: &Pair) -> Result<Self, NotText> {
-        let version = Version::new(next(&newest), pair)?;
-        Ok(Self { current: ArcSwap::from_pointee(version), newest, half: Mutex::new(None) })
+    fn new(newest: Arc<AtomicU32>, read: Read<'_>) -> Result<Self, NotText> {
+        let first = Arc::new(Version::new(next(&newest), read.first)?);
+        let second = match read.next {
+            Some(pair) if digest(pair) == first.digest => Some(Arc::clone(&first)),
+            Some(pair) => Some(Arc::new(Version::new(next(&newest), pair)?)),
+            None => None,
+        };
+        let (first, next) = (ArcSwap::new(first), ArcSwapOption::new(second));
+        Ok(Self { first, next, newest, half: Mutex::new(None) })
+    }
+
+    /// Whether nothing else was `read` than what is held.
+    fn is_of(&self, read: Read<'_>) -> bool {
+        let next = self.next.load().as_ref().map(|version| version.digest);
+        self.first.load().digest == digest(read.first) && next == read.next.map(digest)
     }
 }
 
@@ -421,8 +482,13 @@ mod tests {
             name: "pair".into(),
             user: reference("user"),
             pass: reference("pass"),
+            next: None,
             rate: None,
         }
+    }
+
+    fn read(pair: &Pair) -> Read<'_> {
+        Read { first: pair, next: None }
     }
 
     fn version() -> Version {
@@ -452,7 +518,7 @@ mod tests {
 
     #[test]
     fn the_same_secrets_read_again_are_no_new_version() {
-        let credential = Credential::new(&configured("/a"), &pair("a long password")).unwrap();
+        let credential = Credential::new(&configured("/a"), read(&pair("a long password"))).unwrap();
         assert_eq!(credential.renew(&pair("a long password")), Ok(Reread::Same));
         assert_eq!(credential.renew(&pair("another password")), Ok(Reread::Renewed));
         assert_eq!(credential.current().number, 2);
@@ -460,7 +526,7 @@ mod tests {
 
     #[test]
     fn half_of_a_new_pair_is_not_used_before_the_other_half_had_its_time() {
-        let credential = Credential::new(&configured("/a"), &pair("a long password")).unwrap();
+        let credential = Credential::new(&configured("/a"), read(&pair("a long password"))).unwrap();
         let other_user = |pass: &str| Pair { user: Secret::new(b"other".to_vec()), ..pair(pass) };
         assert_eq!(credential.renew_whole(&other_user("a long password")), Ok(Reread::Half));
         assert_eq!(credential.renew_whole(&other_user("another password")), Ok(Reread::Renewed));
@@ -474,14 +540,29 @@ mod tests {
 
     #[test]
     fn a_pair_goes_on_in_the_next_configuration_unless_its_source_or_secrets_changed() {
-        let credential = Credential::new(&configured("/a"), &pair("a long password")).unwrap();
+        let credential = Credential::new(&configured("/a"), read(&pair("a long password"))).unwrap();
         credential.current().suspension.begin();
-        let same = credential.succeeded_by(&configured("/a"), &pair("a long password")).unwrap();
+        let same = credential.succeeded_by(&configured("/a"), read(&pair("a long password"))).unwrap();
         assert!(Arc::ptr_eq(&same.current(), &credential.current()), "suspended as it was");
-        let other = credential.succeeded_by(&configured("/a"), &pair("another password")).unwrap();
+        let other = credential.succeeded_by(&configured("/a"), read(&pair("another password"))).unwrap();
         assert_eq!((other.current().number, other.current().is_suspended()), (2, false));
-        let moved = credential.succeeded_by(&configured("/b"), &pair("a long password")).unwrap();
+        let moved = credential.succeeded_by(&configured("/b"), read(&pair("a long password"))).unwrap();
         assert_eq!(moved.current().number, 3, "no two versions have one number");
         assert_eq!(credential.current().number, 1, "and the configuration in force is as it was");
+    }
+
+    #[test]
+    fn the_second_pair_is_used_while_the_first_is_suspended_and_is_the_same_version_when_it_takes_its_place()
+    {
+        let (first, next) = (pair("a long password"), pair("another password"));
+        let source = Read { first: &first, next: Some(&next) };
+        let credential = Credential::new(&configured("/a"), source).unwrap();
+        assert_eq!(credential.usable().map(|version| version.number), Ok(1));
+        credential.current().suspension.begin();
+        assert_eq!(credential.usable().map(|version| version.number), Ok(2));
+        assert_eq!(credential.renew(&next), Ok(Reread::Renewed));
+        assert_eq!((credential.current().number, credential.current().is_suspended()), (2, false));
+        credential.current().suspension.begin();
+        assert!(credential.usable().is_err(), "both are one version now");
     }
 }

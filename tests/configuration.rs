@@ -615,11 +615,12 @@ fn the_reference_configuration_documents_every_key_with_its_range_and_default() 
         "upstream.breaker",
         "endpoints.storage",
         "credentials.production",
+        "credentials.production.next",
         "services.createOrUpdateCustomer",
         "callers",
     ] {
         let properties = schema_of(&schema, section)["properties"].as_object().expect("properties");
-        let tables = ["tls", "retry", "breaker"];
+        let tables = ["tls", "retry", "breaker", "next"];
         for (name, property) in properties {
             // Tables have sections of their own.
             if section.is_empty() && !["instance", "schemas_dir"].contains(&name.as_str())
@@ -665,7 +666,8 @@ fn agree(section: &str, key: &Documented, property: &Value) {
         }
         None if key.commented => {
             assert!(
-                key.comment.contains("Absent: ") || key.section == "data.tls",
+                key.comment.contains("Absent: ")
+                    || ["data.tls", "credentials.production.next"].contains(&key.section.as_str()),
                 "{place}: what when it is absent?"
             );
         }
@@ -691,7 +693,9 @@ fn the_published_schema_accepts_what_is_shipped_and_its_own_defaults() {
     for key in documented().iter().filter(|key| key.commented) {
         spelled_out = spelled_out.replace(&format!("\n# {} = ", key.key), &format!("\n{} = ", key.key));
     }
-    spelled_out = spelled_out.replace("# [data.tls]", "[data.tls]");
+    for table in ["[data.tls]", "[credentials.production.next]"] {
+        spelled_out = spelled_out.replace(&format!("# {table}"), table);
+    }
     let instance: Value = toml::from_str(&spelled_out).expect("TOML");
     let errors: Vec<_> = validator.iter_errors(&instance).map(|error| error.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new(), "with every default spelled out");

@@ -336,6 +336,8 @@ pub struct Credential {
     pub user: SecretRef,
     /// API password.
     pub pass: SecretRef,
+    /// User name and password that are used while the first are rejected.
+    pub next: Option<[SecretRef; 2]>,
     /// A limit for the account as a whole.
     pub rate: Option<Rate>,
 }

@@ -24,10 +24,16 @@ pub struct Secrets {
 
 /// What was read, each in its place.
 pub(super) struct Read {
-    credentials: Box<[Pair]>,
+    credentials: Box<[Both]>,
     fingerprint_key: Secret,
     signing_key: Option<Secret>,
     chain_key: Option<Secret>,
+}
+
+/// What is known of one account.
+struct Both {
+    first: Pair,
+    next: Option<Pair>,
 }
 
 /// User name and password of one account, read together: both of one version.
@@ -55,7 +61,13 @@ impl Secrets {
     /// The pair of `id`; `None` only when `id` is of another configuration.
     #[must_use]
     pub fn pair(&self, id: CredentialId) -> Option<&Pair> {
-        self.read.credentials.get(usize::from(id.0))
+        self.read.credentials.get(usize::from(id.0)).map(|both| &both.first)
+    }
+
+    /// The second pair of `id`, where it has one.
+    #[must_use]
+    pub fn next_pair(&self, id: CredentialId) -> Option<&Pair> {
+        self.read.credentials.get(usize::from(id.0))?.next.as_ref()
     }
 
     /// Key of the fingerprints, 32 bytes or more.
@@ -103,6 +115,8 @@ pub(super) enum Role {
     ChainKey,
     User,
     Pass,
+    NextUser,
+    NextPass,
 }
 
 impl Role {
@@ -169,14 +183,21 @@ pub(super) fn read_all(uses: &[SecretUse]) -> (Option<Read>, Vec<Fault>) {
 
 fn arrange(secrets: Vec<(&SecretUse, Secret)>) -> Option<Read> {
     let (mut fingerprint_key, mut signing_key, mut chain_key) = (None, None, None);
-    let (mut pairs, mut users) = (Vec::new(), Vec::new());
+    let (mut pairs, mut users) = (Vec::<Both>::new(), Vec::new());
     for (used, secret) in secrets {
         match used.role {
             Role::FingerprintKey => fingerprint_key = Some(secret),
             Role::SigningKey => signing_key = Some(secret),
             Role::ChainKey => chain_key = Some(secret),
-            Role::User => users.push(secret),
-            Role::Pass => pairs.extend(users.pop().map(|user| Pair { user, pass: secret })),
+            Role::User | Role::NextUser => users.push(secret),
+            Role::Pass => {
+                let pair = users.pop().map(|user| Pair { user, pass: secret });
+                pairs.extend(pair.map(|first| Both { first, next: None }));
+            }
+            Role::NextPass => {
+                let pair = users.pop().map(|user| Pair { user, pass: secret });
+                pairs.iter_mut().last().into_iter().zip(pair).for_each(|(both, pair)| both.next = Some(pair));
+            }
         }
     }
     Some(Read { credentials: pairs.into(), fingerprint_key: fingerprint_key?, signing_key, chain_key })
@@ -213,12 +234,12 @@ fn judge(used: &SecretUse, secret: &Secret, faults: &mut Vec<Fault>) {
         _ if bytes.len() > LARGEST_CREDENTIAL_BYTES => {
             add(Severity::Error, "has more than 4096 bytes", "name the file that holds the secret alone");
         }
-        Role::Pass if bytes.len() < SHORT_PASS_BYTES => {
+        Role::Pass | Role::NextPass if bytes.len() < SHORT_PASS_BYTES => {
             let remedy = "use 12 bytes or more: a shorter one is easy to guess, and its encoded forms are not \
                           searched for in answers";
             add(Severity::Warning, "has fewer than 12 bytes", remedy);
         }
-        Role::Pass | Role::User => {}
+        Role::Pass | Role::User | Role::NextUser | Role::NextPass => {}
     }
 }
 

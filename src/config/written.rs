@@ -238,9 +238,20 @@ tables! {
         must user: SecretRef;
         /// The API password, by reference as `user`.
         must pass: SecretRef;
+        /// A second pair, which is used while DCAMS rejects the first: what comes next, or came before, in a rotation.
+        /// Absent: there is none.
+        may next: NextPair;
         /// A limit for the account as a whole.
         /// Absent: none.
         may rate: RateTable;
+    }
+
+    /// A second pair of API user name and password for the same account.
+    NextPair {
+        /// The API user name, by reference.
+        must user: SecretRef;
+        /// The API password, by reference.
+        must pass: SecretRef;
     }
 
     /// One service of an endpoint.

@@ -38,7 +38,10 @@ impl Files {
             configuration.push(path.clone());
         }
         configuration.extend(config.audit.fingerprint_key.path());
-        let pairs = config.credentials.iter().flat_map(|pair| [&pair.user, &pair.pass]);
+        let pairs = config.credentials.iter().flat_map(|pair| {
+            let next = pair.next.iter().flatten();
+            [&pair.user, &pair.pass].into_iter().chain(next)
+        });
         Self { configuration, credentials: pairs.filter_map(SecretRef::path).collect() }
     }
 

@@ -63,3 +63,27 @@ fn a_rejected_pair_without_a_successor_is_held_back_so_that_the_account_is_not_l
     assert_eq!(gateway.record_of(&answer)["credential"]["version"], 2);
     assert_eq!(upstream.received().len(), 2);
 }
+
+#[test]
+fn the_second_pair_is_tried_once_when_the_first_is_rejected_and_used_from_then_on() {
+    let upstream = Upstream::start();
+    let next =
+        "\n[credentials.production.next]\nuser = { file = \"user\" }\npass = { file = \"next-pass\" }\n";
+    let gateway = Setup::before(&upstream).file("next-pass", RENEWED).append(next).start();
+    upstream.accept("double-user", RENEWED);
+    let versions = [2, 1].map(|attempts| {
+        let answer = gateway.post(KYC_API, UPDATE_STATUS);
+        assert_eq!(answer.status, 200);
+        let record = gateway.record_of(&answer);
+        assert_eq!(record["upstream"]["attempts"], attempts);
+        record["credential"]["version"].clone()
+    });
+    assert_eq!(versions, [2, 2]);
+    assert_eq!(upstream.received().len(), 3, "one attempt with the rejected pair, and no more");
+
+    // Where both are rejected, both are held back.
+    upstream.accept("double-user", "a-third-password-for-tests");
+    let codes = [0, 1].map(|_| gateway.post(KYC_API, GET_STATUS).json()["code"].clone());
+    assert_eq!(codes, ["upstream_credentials_rejected", "credentials_unavailable"]);
+    assert_eq!(upstream.received().len(), 4);
+}

@@ -161,3 +161,26 @@ fn a_caller_that_is_put_out_while_its_body_arrives_is_not_forwarded() {
     assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("unauthenticated")));
     assert!(upstream.received().is_empty());
 }
+
+#[test]
+fn a_schema_that_changed_judges_the_next_request() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let schemas = setup.folder().join("schemas");
+    fs::create_dir(&schemas).unwrap();
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/schemas")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, schemas.join(path.file_name().unwrap())).unwrap();
+    }
+    let gateway = setup.set("schemas_dir", "\"schemas\"").start();
+    let mut connection = gateway.connect();
+    assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
+    let schema = schemas.join("getStatus.schema.json");
+    replace(&schema, &fs::read_to_string(&schema).unwrap().replace("254", "5"));
+    wait_for("the new schema", || {
+        (connection.post(KYC_API, GET_STATUS.as_bytes()).status == 422).then_some(())
+    });
+    replace(&schema, "no schema");
+    wait_for("the refusal", || verbose(&gateway).contains("the last good one").then_some(()));
+    assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 422);
+}

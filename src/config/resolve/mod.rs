@@ -81,7 +81,7 @@ pub(super) fn secret_uses(root: &Root, base: &Path, findings: &Findings) -> Vec<
     secret_references(root).filter(|(role, _)| audit::is_read(root, base, *role)).map(used).collect()
 }
 
-/// The keys of the audit, then user and password of each credential.
+/// The keys of the audit, then user and password of each credential, and those of its second pair.
 fn secret_references(root: &Root) -> impl Iterator<Item = (Role, &At<SecretRef>)> {
     let keys = root.audit.value().into_iter().flat_map(|audit| {
         [
@@ -92,8 +92,14 @@ fn secret_references(root: &Root) -> impl Iterator<Item = (Role, &At<SecretRef>)
     });
     let keys = keys.filter_map(|(role, at)| Some((role, at?)));
     let pairs = entries(&root.credentials).flat_map(|(_, credential)| {
-        let user = credential.value.user.at().map(|at| (Role::User, at));
-        user.into_iter().chain(credential.value.pass.at().map(|at| (Role::Pass, at)))
+        let (first, next) = (&credential.value, credential.value.next.value());
+        let pairs = [
+            (Role::User, first.user.at()),
+            (Role::Pass, first.pass.at()),
+            (Role::NextUser, next.and_then(|next| next.user.at())),
+            (Role::NextPass, next.and_then(|next| next.pass.at())),
+        ];
+        pairs.into_iter().filter_map(|(role, at)| Some((role, at?)))
     });
     keys.chain(pairs)
 }
@@ -170,6 +176,10 @@ fn credentials(root: &Root, base: &Path) -> Option<Box<[Credential]>> {
             name: name.into(),
             user: located(at.value.user.value()?, base),
             pass: located(at.value.pass.value()?, base),
+            next: match at.value.next.value() {
+                Some(next) => Some([located(next.user.value()?, base), located(next.pass.value()?, base)]),
+                None => None,
+            },
             rate: match at.value.rate.value() {
                 Some(written) => Some(rate(written)?),
                 None => None,

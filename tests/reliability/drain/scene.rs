@@ -87,6 +87,7 @@ pub fn roomy(setup: Setup) -> Setup {
         .set("data.max_connections", "4000")
         .set("data.max_connections_per_peer", "4000")
         .set("data.max_requests", "4000")
+        .set("data.answer_budget", "1GiB")
 }
 
 /// The request for a customer of its own; every second one is a write.
