@@ -182,6 +182,8 @@ ROTATIONS ?= 1000
 RETRY_RUNS ?= 1000
 # Requests before memory is searched, of which CI sends 50.
 MEMORY_REQUESTS ?= 1000
+# Restarts under load, of which CI does 3.
+DRAIN_RESTARTS ?= 100
 
 .PHONY: experiments
 experiments: ## The properties with CASES (100000) cases each, the audit with large counts, half an hour of fuzzing a target; CI runs small counts of the same code.
@@ -209,6 +211,8 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	OVERLOAD_STRICT=1 OVERLOAD_REQUESTS=16 OVERLOAD_SECONDS=10 OVERLOAD_ROUNDS=20 \
 	    cargo test --locked --release --test reliability overload -- --nocapture --test-threads 1
 	PEERS_REQUESTS=2000 cargo test --locked --release --test reliability peers -- --nocapture --test-threads 1
+	$(call headline,experiments: $(DRAIN_RESTARTS) restarts under load and 500 requests in flight at SIGTERM)
+	DRAIN_RESTARTS=$(DRAIN_RESTARTS) cargo test --locked --release --test reliability drain:: -- --nocapture --test-threads 1
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800
 
 .PHONY: demo
