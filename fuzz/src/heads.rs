@@ -59,7 +59,7 @@ pub fn check(input: &[u8]) -> Option<Verdict> {
         async { Err::<Response<Answer>, _>(Reject::UpstreamUnreachable) }
     });
     let answered = STAND.runtime.block_on(async {
-        let stack = stack_on(&STAND.fixture.gateway, end);
+        let stack = stack_on(&STAND.fixture.gateway.current(), end);
         let Ok(response) = stack.oneshot(Arrival { request, peer }).await;
         fixture::read(response).await
     });

@@ -3,13 +3,14 @@
 //! An input is a byte that tells how many bytes the numbers of a record are, those, and the body that its facts are taken
 //! from.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use dcams_gateway::audit::{
     self, AuditRecord, CallerRequestId, CredentialUse, ErrorClass, Fingerprinter, IdentifiedBy, Names,
     Outcome, PeerKind, ResultKind, ReturnedStatus, UpstreamFacts,
 };
+use dcams_gateway::config::Config;
 use dcams_gateway::ids::{CallerId, CredentialId, EndpointId, ServiceId};
 use dcams_gateway::json::{Caps, Document, parse};
 use dcams_gateway::reject::{self, Reject};
@@ -32,7 +33,7 @@ pub enum Verdict {
 }
 
 struct Stand {
-    fixture: Fixture,
+    config: Arc<Config>,
     names: Names,
     validator: Validator,
     fingerprinter: Fingerprinter,
@@ -45,7 +46,7 @@ static STAND: LazyLock<Stand> = LazyLock::new(|| {
     let fixture = Fixture::new(&[]);
     let published: Value = serde_json::from_str(audit::SCHEMA).unwrap();
     let options = jsonschema::draft202012::options().should_validate_formats(true);
-    let config = &fixture.gateway.config;
+    let config = Arc::clone(&fixture.gateway.current().config);
     let schemas = config.services.iter().map(|service| {
         let schema = &service.schema;
         format!("{:?} {:?} {}", schema.members(), schema.recorded_values(), &*service.name)
@@ -54,11 +55,11 @@ static STAND: LazyLock<Stand> = LazyLock::new(|| {
     vocabulary.push_str(audit::SCHEMA);
     vocabulary.push_str(include_str!("../../tests/stack/gateway.toml"));
     Stand {
-        names: Names::of(config),
+        names: Names::of(&config),
         validator: options.build(&published).unwrap(),
         fingerprinter: Fingerprinter::new(&Secret::new(vec![7; 32])),
         vocabulary,
-        fixture,
+        config,
     }
 });
 
@@ -92,7 +93,7 @@ pub fn check(input: &[u8]) -> Option<Verdict> {
 fn record(numbers: &mut Numbers<'_>) -> AuditRecord {
     let peers = [PeerKind::Loopback, PeerKind::Unix, PeerKind::Remote];
     let mut record = AuditRecord::begin(id(numbers), *numbers.pick(&peers));
-    let config = &STAND.fixture.gateway.config;
+    let config = &STAND.config;
     record.caller = numbers.maybe(|_| CallerId(0));
     record.identified_by = record.caller.map(|_| match numbers.byte() % 3 {
         0 => IdentifiedBy::Key(numbers.short()),
@@ -194,7 +195,7 @@ fn end(record: &mut AuditRecord, numbers: &mut Numbers<'_>) {
 
 /// Adds what is known of the body after validation.
 fn describe(record: &mut AuditRecord, document: Option<&Document>) -> Verdict {
-    let config = &STAND.fixture.gateway.config;
+    let config = &STAND.config;
     let service = record.service.and_then(|id| config.services.get(usize::from(id.0)));
     let (Some(document), Some(service)) = (document, service) else {
         record.service = None;

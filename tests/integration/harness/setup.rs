@@ -28,8 +28,8 @@ pub struct Setup {
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
-    passed: Option<TcpListener>,
     cgroup: Option<PathBuf>,
+    passed: Option<TcpListener>,
     names_server: Option<Ipv4Addr>,
     user: Option<u32>,
     binary: PathBuf,
@@ -140,8 +140,8 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
-            passed: None,
             cgroup: None,
+            passed: None,
             names_server: None,
             user: None,
             binary: env!("CARGO_BIN_EXE_dcams-gateway").into(),
@@ -276,16 +276,16 @@ impl Setup {
         write_private(&path, self.text.as_bytes());
         let binary = &self.binary;
         let mut command = match (self.most_descriptors, self.user) {
-            (None, None) if self.passed.is_some() => {
-                let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
-                shell.arg(binary);
-                shell
-            }
             (None, None) if self.cgroup.is_some() => {
                 let mut shell = Command::new("/bin/sh");
                 let procs = self.cgroup.iter().map(|cgroup| cgroup.join("cgroup.procs"));
                 shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).args(procs).arg(binary);
+                shell
+            }
+            (None, None) if self.passed.is_some() => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
+                shell.arg(binary);
                 shell
             }
             (None, None) if self.names_server.is_some() => self.as_named(),
