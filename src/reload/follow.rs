@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::Reloader;
 use super::files::{Files, Seen, look};
@@ -51,8 +52,9 @@ async fn settled(changed: &Notify) {
     changed.notified().await;
     let latest = Instant::now() + LONGEST_CHANGE;
     loop {
-        let quiet = (Instant::now() + QUIET).min(latest);
-        if timeout_at(quiet, changed.notified()).await.is_err() {
+        // Looked at once for all that is told meanwhile: another file of the folder may change all the time.
+        sleep(QUIET).await;
+        if changed.notified().now_or_never().is_none() || Instant::now() >= latest {
             return;
         }
     }
