@@ -182,6 +182,8 @@ ROTATIONS ?= 1000
 RETRY_RUNS ?= 1000
 # Requests before memory is searched, of which CI sends 50.
 MEMORY_REQUESTS ?= 1000
+# Restarts under load, of which CI does 3.
+DRAIN_RESTARTS ?= 100
 # Requests of several callers while the upstream sends answers twice, of which CI sends 5,000.
 CROSSING ?= 1000000
 
@@ -207,6 +209,8 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	cargo test --locked --release --test reliability memory -- --nocapture --test-threads 1
 	MEMORY_CLEARING=$(abspath $(BINARY))-clearing \
 	    cargo test --locked --release --test reliability clearing_costs_little -- --nocapture --ignored
+	$(call headline,experiments: $(DRAIN_RESTARTS) restarts under load and 500 requests in flight at SIGTERM)
+	DRAIN_RESTARTS=$(DRAIN_RESTARTS) cargo test --locked --release --test reliability drain:: -- --nocapture --test-threads 1
 	$(call headline,experiments: $(CROSSING) interleaved requests while answers are sent twice)
 	CROSSING_REQUESTS=$(CROSSING) cargo test --locked --release --test reliability crossing -- --nocapture --test-threads 1
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800

@@ -72,6 +72,8 @@ def verify(objects):
     drain = seconds(re.search(r'^drain_timeout = "(.+)"$', toml, re.M).group(1))
     grace = pod["terminationGracePeriodSeconds"]
     expect(grace > 2 * drain, "the grace period covers the application's end and the gateway's drain")
+    # The kubelet counts a preStop hook into the same time, and a sidecar's port needs none: its caller ends first.
+    expect("lifecycle" not in gateway, "nothing delays the gateway's SIGTERM")
 
     paths = set(re.findall(r'file = "([^"]+)"', toml))
     folders = {mount["mountPath"] for mount in mounted(gateway).values()}

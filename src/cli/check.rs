@@ -8,12 +8,12 @@ use clap::Args;
 use rustix::fs::{FlockOperation, flock};
 use tokio::runtime::Runtime;
 
-use super::run::{PIPE, relies_on_a_pipe};
+use super::run::{PIPE, not_wanted, relies_on_a_pipe};
 use super::{Configured, Exit, config_source, print, process, tell};
 use crate::audit::AuditSecrets;
 use crate::config::{AuditFolder, AuditOutput, Config, Listen};
 use crate::reject::Reject;
-use crate::server;
+use crate::server::{self, Passed};
 use crate::tls;
 use crate::upstream::{Connector, probe};
 
@@ -27,6 +27,10 @@ pub(super) struct Check {
 }
 
 pub(super) fn check(check: &Check) -> Exit {
+    let passed = match Passed::take() {
+        Ok(passed) => passed,
+        Err(fault) => return not_wanted(&fault),
+    };
     // Before a secret is read.
     process::keep_memory_private();
     let (loaded, _secrets) = match config_source::load(&check.configured) {
@@ -34,10 +38,13 @@ pub(super) fn check(check: &Check) -> Exit {
         Err(exit) => return exit,
     };
     let config = loaded.config;
+    if let Err(fault) = passed.expect_wanted(&config) {
+        return not_wanted(&fault);
+    }
     let mut report = summary(&config);
     warn_of_descriptors(&config);
     warn_of_audit(&config);
-    let verdict = if check.offline { Exit::Ok } else { online(&config, &mut report) };
+    let verdict = if check.offline { Exit::Ok } else { online(&config, passed, &mut report) };
     let printed = print(&report);
     if printed == Exit::Ok { verdict } else { printed }
 }
@@ -96,10 +103,10 @@ fn warn_of_descriptors(config: &Config) {
 
 /// Tries what `run` would open, and whether each upstream shows a certificate that holds. No request
 /// is sent.
-fn online(config: &Config, report: &mut String) -> Exit {
+fn online(config: &Config, mut passed: Passed, report: &mut String) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Exit::Io };
-    let listeners = runtime.block_on(async { listeners(config) });
+    let listeners = runtime.block_on(async { listeners(config, &mut passed) });
     let verdicts = [lock(config), listeners, upstreams(config, &runtime, report)];
     // A look-up of a name may last half a minute, and what is said of it is known.
     runtime.shutdown_background();
@@ -133,18 +140,24 @@ fn lock(config: &Config) -> Exit {
     }
 }
 
-fn listeners(config: &Config) -> Exit {
+fn listeners(config: &Config, passed: &mut Passed) -> Exit {
     let mut verdict = Exit::Ok;
     let ops = config.ops.listen.map(Listen::Tcp);
     for address in config.data.listen.iter().chain(&ops) {
-        if let Err(error) = server::try_address(address) {
+        let tried = match passed.has(address) {
+            true => server::try_passed(passed, address),
+            false => server::try_address(address),
+        };
+        if let Err(error) = tried {
             let shown = match address {
                 Listen::Tcp(address) => address.to_string(),
                 Listen::Unix(path) => format!("unix:{}", path.display()),
             };
             verdict = match error.kind() {
                 ErrorKind::AddrInUse => {
-                    tell(&format!("listener {shown}: in use: is a gateway running?"));
+                    tell(&format!(
+                        "listener {shown}: in use: is a gateway running, or does a socket unit hold it?"
+                    ));
                     Exit::Io
                 }
                 ErrorKind::PermissionDenied => {
@@ -208,7 +221,7 @@ mod tests {
 
     fn judged(data: &str, ops: &str) -> Exit {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { listeners(&config(data, ops)) })
+        runtime.block_on(async { listeners(&config(data, ops), &mut Passed::default()) })
     }
 
     #[test]

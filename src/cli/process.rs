@@ -4,6 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{ParseError, filter_fn};
@@ -83,6 +84,13 @@ pub(super) async fn told_to_stop() -> Exit {
             Exit::Ok
         }
         Err(exit) => exit,
+    }
+}
+
+/// Tells systemd, where it is what started this process (`Type=notify`).
+pub(super) fn tell_supervisor(state: &NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
+        tracing::warn!(%error, "the service manager could not be told");
     }
 }
 

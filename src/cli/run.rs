@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::process::Stop;
@@ -10,9 +11,14 @@ use crate::audit::AuditFault;
 use crate::config::{AuditOutput, Config, Data, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
 use crate::reload::{self, Reloader};
-use crate::server::{self, Drained, Running, descriptors};
+use crate::server::{self, Drained, Passed, PassedFault, Running, descriptors};
 
 pub(super) fn run(configured: &Configured) -> Exit {
+    // Before anything is opened that could be taken for one.
+    let passed = match Passed::take() {
+        Ok(passed) => passed,
+        Err(fault) => return not_wanted(&fault),
+    };
     process::keep_memory_private();
     let descriptors = process::raise_descriptor_limit();
     let (mut loaded, secrets) = match config_source::load(configured) {
@@ -39,10 +45,13 @@ pub(super) fn run(configured: &Configured) -> Exit {
             return Exit::Io;
         }
     };
-    runtime.block_on(serve(configured, loaded, secrets))
+    runtime.block_on(serve(configured, loaded, secrets, passed))
 }
 
-async fn serve(configured: &Configured, loaded: Loaded, secrets: Secrets) -> Exit {
+async fn serve(configured: &Configured, loaded: Loaded, secrets: Secrets, passed: Passed) -> Exit {
+    if let Err(fault) = passed.expect_wanted(&loaded.config) {
+        return not_wanted(&fault);
+    }
     // Before anything is begun that a signal should not cut off.
     let (Ok(source), Ok(hangup)) = (config_source::source(configured), signal(SignalKind::hangup())) else {
         tell("signals cannot be received");
@@ -61,13 +70,15 @@ async fn serve(configured: &Configured, loaded: Loaded, secrets: Secrets) -> Exi
         Err(fault) => return failed(&fault),
     };
     drop(secrets);
-    let running = match server::start(Arc::clone(&gateway)).await {
+    let running = match server::start_on(Arc::clone(&gateway), passed).await {
         Ok(running) => running,
         Err(fault) => return failed(&fault),
     };
     announce(&running);
+    process::tell_supervisor(&NotifyState::Ready);
     tokio::spawn(reload::follow(Reloader::new(Arc::clone(&gateway), source), hangup));
     stop.told().await;
+    process::tell_supervisor(&NotifyState::Stopping);
     tracing::info!(requests = gateway.in_progress(), "draining");
     // A second signal ends at once, and even then every record is written.
     match running.drain_until(stop.told()).await {
@@ -111,6 +122,12 @@ fn announce(running: &Running) {
     if let Some(address) = running.ops() {
         tracing::info!(%address, "serving operators");
     }
+}
+
+/// Sockets were passed that the configuration does not ask for.
+pub(super) fn not_wanted(fault: &PassedFault) -> Exit {
+    tell(&format!("cannot start: {fault}"));
+    Exit::Config
 }
 
 fn failed(fault: &StartFault) -> Exit {

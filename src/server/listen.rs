@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::doors::Doors;
+use super::passed::{Passed, PassedSocket};
 use super::porch::Porch;
 use super::worker::{Accepted, Senders, Stream};
 use crate::arrival::Peer;
@@ -46,6 +47,8 @@ pub(super) struct Listener {
     address: Listen,
     /// The socket file that was made here, and is removed at the end.
     file: Option<Inode>,
+    /// It was there before this process, and stays.
+    passed: bool,
     porch: Porch,
 }
 
@@ -82,13 +85,34 @@ impl Listener {
                 let listener = TcpListener::from_std(socket.into())?;
                 let bound = listener.local_addr()?;
                 let socket = Socket::Tcp { listener, loopback: bound.ip().is_loopback() };
-                Ok(Self { socket, address: Listen::Tcp(bound), file: None, porch: Porch::new() })
+                let address = Listen::Tcp(bound);
+                Ok(Self { socket, address, file: None, passed: false, porch: Porch::new() })
             }
             Listen::Unix(path) => {
                 let socket = Socket::Unix(open_unix(path)?);
-                Ok(Self { socket, address: address.clone(), file: Inode::at(path), porch: Porch::new() })
+                let (address, file) = (address.clone(), Inode::at(path));
+                Ok(Self { socket, address, file, passed: false, porch: Porch::new() })
             }
         }
+    }
+
+    /// Serves on a socket that was passed, which is neither bound nor removed here.
+    pub(super) fn adopt(passed: PassedSocket, address: &Listen) -> io::Result<Self> {
+        let socket = match passed {
+            PassedSocket::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                let loopback = listener.local_addr()?.ip().is_loopback();
+                Socket::Tcp { listener: TcpListener::from_std(listener)?, loopback }
+            }
+            PassedSocket::Unix(listener) => {
+                if let Listen::Unix(path) = address {
+                    judge_passed(path)?;
+                }
+                listener.set_nonblocking(true)?;
+                Socket::Unix(UnixListener::from_std(listener)?)
+            }
+        };
+        Ok(Self { socket, address: address.clone(), file: None, passed: true, porch: Porch::new() })
     }
 
     /// Where it listens, with the port that was taken for port 0.
@@ -96,7 +120,8 @@ impl Listener {
         &self.address
     }
 
-    /// Accepts until `drained`, and then what was queued, and hands each connection to the next worker.
+    /// Accepts until `drained`, and then what was queued, and hands each connection to the next worker. What is queued
+    /// at a socket that was passed waits for the next gateway.
     pub(super) async fn accept_until(
         self,
         mut drained: watch::Receiver<bool>,
@@ -109,6 +134,9 @@ impl Listener {
             // An error means that whoever would tell is gone.
             _ = drained.wait_for(|drained| *drained) => {}
             () = accepting => {}
+        }
+        if self.passed {
+            return;
         }
         if let Socket::Tcp { listener, .. } = &self.socket {
             // Where a kernel cannot, a connection that begins right before the end is reset.
@@ -258,6 +286,18 @@ pub fn try_address(address: &Listen) -> io::Result<()> {
     tried
 }
 
+/// Whether `address` could be listened on by the socket that was passed for it. Needs a runtime around it.
+///
+/// # Errors
+///
+/// What [`start_on`](super::start_on) would fail with.
+pub fn try_passed(passed: &mut Passed, address: &Listen) -> io::Result<()> {
+    match passed.socket_on(address) {
+        Some(socket) => Listener::adopt(socket, address).map(drop),
+        None => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
 /// Out of descriptors or memory: the next accept would fail as well.
 fn is_want(error: &io::Error) -> bool {
     let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].map(Errno::raw_os_error);
@@ -302,6 +342,22 @@ fn open_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// A passed socket's file, and its folder, may be root's; nobody else may use or change them.
+fn judge_passed(path: &Path) -> io::Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    let is_safe = |path: &Path, forbidden: u32| {
+        let file = std::fs::metadata(path)?;
+        io::Result::Ok([0, own].contains(&file.uid()) && file.mode() & forbidden == 0)
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if is_safe(path, 0o007)? && is_safe(folder, 0o022)? {
+        return Ok(());
+    }
+    let problem = "a passed unix socket must be root's or the gateway's own user's, with mode 0660 or stricter \
+                   (SocketMode=), in a folder that nobody else can write to";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
+}
+
 /// A socket file that nobody listens on is left over from a process that was killed.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
@@ -315,5 +371,26 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_file_is_removed_with_its_listener_and_never_that_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let path = folder.path().join("data.sock");
+        let listen = || Listener::open(&Listen::Unix(path.clone())).unwrap();
+        drop(listen());
+        assert!(!path.exists());
+
+        let old = listen();
+        std::fs::remove_file(&path).unwrap();
+        let _new = listen();
+        drop(old);
+        assert!(path.exists());
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod doors;
 mod last_call;
 mod listen;
 mod newest;
+mod passed;
 mod porch;
 pub(crate) mod seat;
 mod unread;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -32,7 +34,8 @@ pub use apart::Apart;
 pub(crate) use certificates::Certificates;
 use doors::Doors;
 use listen::Listener;
-pub use listen::try_address;
+pub use listen::{try_address, try_passed};
+pub use passed::{Passed, PassedFault};
 use worker::Workers;
 
 /// A gateway that serves.
@@ -63,17 +66,36 @@ pub enum Drained {
 ///
 /// [`StartFault`], naming the listener.
 pub async fn start(gateway: Arc<Gateway>) -> Result<Running, StartFault> {
+    start_on(gateway, Passed::default()).await
+}
+
+/// As [`start`], on the sockets that were passed; those that were not are opened.
+///
+/// # Errors
+///
+/// [`StartFault`], naming the listener.
+pub async fn start_on(gateway: Arc<Gateway>, mut passed: Passed) -> Result<Running, StartFault> {
     let config = Arc::clone(&gateway.current().config);
     let data = &config.data;
     let mut listeners = Vec::new();
     for address in &data.listen {
         let fault = |source| StartFault::Io { what: format!("listen on {}", listen::shown(address)), source };
-        listeners.push(Listener::open(address).map_err(fault)?);
+        let listener = match passed.socket_on(address) {
+            Some(socket) => Listener::adopt(socket, address),
+            None => Listener::open(address),
+        };
+        listeners.push(listener.map_err(fault)?);
     }
     let ops = match config.ops.listen {
         Some(address) => {
             let fault = |source| StartFault::Io { what: format!("listen on {address} (ops)"), source };
-            let listener = tokio::net::TcpListener::bind(address).await.map_err(fault)?;
+            let listener = match passed.tcp_on(address) {
+                Some(listener) => {
+                    listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener))
+                }
+                None => TcpListener::bind(address).await,
+            };
+            let listener = listener.map_err(fault)?;
             let bound = listener.local_addr().map_err(fault)?;
             tokio::spawn(ops::serve(listener, Arc::clone(&gateway)));
             Some(bound)

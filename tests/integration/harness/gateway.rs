@@ -35,7 +35,7 @@ impl Gateway {
         tls_ca: Option<String>,
         ops: bool,
     ) -> Self {
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command.stderr(Stdio::piped());
         command.stdout(stdout.map_or_else(Stdio::piped, Stdio::from));
         let mut child = command.spawn().unwrap();
         let stdout = Captured::from_some(child.stdout.take());

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use dcams_gateway::simulate::Settings;
@@ -26,6 +28,7 @@ pub struct Setup {
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
+    passed: Option<TcpListener>,
     names_server: Option<Ipv4Addr>,
     user: Option<u32>,
     binary: PathBuf,
@@ -136,6 +139,7 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
+            passed: None,
             names_server: None,
             user: None,
             binary: env!("CARGO_BIN_EXE_dcams-gateway").into(),
@@ -212,6 +216,13 @@ impl Setup {
         self
     }
 
+    /// Passes this socket as systemd would (`LISTEN_FDS`), to every gateway that is started; it is `data.listen`.
+    pub fn passing(mut self, listener: TcpListener) -> Self {
+        let address = listener.local_addr().unwrap();
+        self.passed = Some(listener);
+        self.set("data.listen", &format!("[\"{address}\"]"))
+    }
+
     /// Has names looked up at port 53 of this address alone; needs root, for files mounted over those in `/etc`
     /// that the process alone sees.
     pub fn names_server(mut self, address: Ipv4Addr) -> Self {
@@ -257,6 +268,12 @@ impl Setup {
         write_private(&path, self.text.as_bytes());
         let binary = &self.binary;
         let mut command = match (self.most_descriptors, self.user) {
+            (None, None) if self.passed.is_some() => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
+                shell.arg(binary);
+                shell
+            }
             (None, None) if self.names_server.is_some() => self.as_named(),
             (None, None) => Command::new(binary),
             (None, Some(user)) => self.as_user(user),
@@ -266,6 +283,10 @@ impl Setup {
                 shell
             }
         };
+        command.stdin(match &self.passed {
+            Some(listener) => Stdio::from(OwnedFd::from(listener.try_clone().unwrap())),
+            None => Stdio::null(),
+        });
         command.args(arguments).arg("--config").arg(&path);
         for (key, value) in &self.overrides {
             command.arg("--set").arg(format!("{key}={value}"));
