@@ -10,6 +10,7 @@ mod needles;
 mod pool;
 mod resolve;
 mod retry;
+mod signs;
 mod tally;
 mod told;
 mod wire;

@@ -96,9 +96,11 @@ fn a_probe_that_fails_opens_it_again() {
     });
     let states: Vec<_> = told(&gateway).iter().map(|told| told[2].as_str().unwrap().to_owned()).collect();
     assert_eq!(states[..5], ["open", "half_open", "open", "half_open", "open"]);
-    // Three failures opened it, and each probe was one request.
-    let probes = states.iter().filter(|state| *state == "half_open").count();
-    assert_eq!(upstream.counts().requests, 3 + u64::try_from(probes).unwrap());
+    // Three failures opened it, and each probe was one request. Lines are written a moment later.
+    wait_for("a line for each probe", || {
+        let probes = told(&gateway).iter().filter(|told| told[2] == "half_open").count();
+        (upstream.counts().requests == 3 + u64::try_from(probes).unwrap()).then_some(())
+    });
     upstream.inject(Fault::None);
     wait_for_success(&gateway, KYC_API, GET_STATUS);
 }
@@ -176,14 +178,14 @@ fn answers_that_take_too_long_open_it_too() {
 #[test]
 fn a_write_that_hangs_is_told_to_the_breaker_at_its_deadline() {
     let upstream = Upstream::start();
-    let gateway = started(&upstream, "3s").set("endpoints.storage.deadline", "2s").start();
+    let gateway = started(&upstream, "3s").set("endpoints.storage.deadline", "4s").start();
     upstream.inject(Fault::HangAfterRead);
     std::thread::scope(|threads| {
         let posts: Vec<_> =
             (0..3).map(|_| threads.spawn(|| post(&gateway, KYC_API, UPDATE_STATUS, 1))).collect();
         posts.into_iter().for_each(|post| assert_eq!(post.join().unwrap(), ["upstream_timeout"]));
     });
-    // They are seen through for another two seconds, which nobody else has to wait for.
+    // They are seen through for another four seconds, which nobody else has to wait for.
     wait_for("the breaker to open", || {
         (state(&gateway, "caller", "kyc-api", "write") == Some(2.0)).then_some(())
     });

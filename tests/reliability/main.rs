@@ -31,6 +31,8 @@ mod crossing;
 mod drain;
 mod faults;
 mod memory;
+mod overload;
+mod peers;
 mod reload;
 mod retries;
 mod rotation;

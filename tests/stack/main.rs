@@ -14,6 +14,7 @@ mod audit_lines;
 mod documented;
 mod fixture;
 mod intents;
+mod lanes;
 mod order;
 mod panics;
 mod reference;

@@ -120,7 +120,7 @@ fn whatever_goes_wrong_a_write_is_received_once_at_most() {
     let runs = runs();
     for http in ["\"1.1\"", "\"2\""] {
         let upstream = Upstream::start();
-        let gateway = eager(started(&upstream)).set("upstream.http", http).start();
+        let gateway = eager(started(&upstream, "200ms")).set("upstream.http", http).start();
         let mut number = 0;
         for fault in faults() {
             for effect in ["write", "read"] {
@@ -164,7 +164,7 @@ fn a_write_to_an_upstream_that_comes_and_goes_is_received_once_at_most() {
         let upstream = Upstream::start();
         let mut relay = Relay::start(upstream.address());
         let url = format!("https://localhost:{}{PATH}", relay.port());
-        let setup = eager(started(&upstream)).set("upstream.http", http);
+        let setup = eager(started(&upstream, "200ms")).set("upstream.http", http);
         let gateway = setup.set("endpoints.storage.url", &url).start();
         let mut seen = Seen::default();
         // Kept are some thousand requests at a time.
