@@ -183,10 +183,10 @@ ROTATIONS ?= 1000
 RETRY_RUNS ?= 1000
 # Requests before memory is searched, of which CI sends 50.
 MEMORY_REQUESTS ?= 1000
-# Requests of several callers while the upstream sends answers twice, of which CI sends 5,000.
-CROSSING ?= 1000000
 # Restarts under load, of which CI does 3.
 DRAIN_RESTARTS ?= 100
+# Requests of several callers while the upstream sends answers twice, of which CI sends 5,000.
+CROSSING ?= 1000000
 
 .PHONY: experiments
 experiments: ## The properties with CASES (100000) cases each, the audit with large counts, half an hour of fuzzing a target; CI runs small counts of the same code.
