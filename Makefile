@@ -27,7 +27,7 @@ MUSL := x86_64-unknown-linux-musl
 DIST := dist/dcams-gateway-$(VERSION)-$(MUSL)
 
 # Each is a file of fuzz/src/bin; seconds for each, and at most for finding its planted bug.
-FUZZ_TARGETS := parse_inject answer_checks
+FUZZ_TARGETS := parse_inject route_policy answer_checks configuration audit_records audit_log
 FUZZ_SECONDS ?= 60
 IMAGE ?= dcams-gateway:$(VERSION)
 # Of the released binary: clear-on-free, or none.
@@ -144,11 +144,12 @@ deploy-check: release ## The unit, the manifest and the sample configurations of
 fuzz-smoke: ## Each fuzz target for FUZZ_SECONDS (60), and whether it finds a planted bug; needs nightly and cargo-fuzz.
 	for target in $(FUZZ_TARGETS); do
 	    printf '\n==> fuzz: %s\n' "$$target"
-	    cargo +nightly fuzz run "$$target" -- -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS)
+	    dictionary=fuzz/$$(case $$target in route_policy) echo heads;; configuration) echo toml;; *) echo json;; esac).dict
+	    cargo +nightly fuzz run "$$target" -- -dict=$$dictionary -max_total_time=$(FUZZ_SECONDS)
 	    printf '\n==> fuzz: %s with a planted bug, which it must find\n' "$$target"
 	    cargo +nightly fuzz build --features planted-bug "$$target"
 	    found=$$(mktemp -d)
-	    if cargo +nightly fuzz run --features planted-bug "$$target" -- -dict=fuzz/json.dict \
+	    if cargo +nightly fuzz run --features planted-bug "$$target" -- -dict=$$dictionary \
 	        -max_total_time=$(FUZZ_SECONDS) -artifact_prefix="$$found/" >"$$found/log" 2>&1; then
 	        tail -n5 "$$found/log" >&2
 	        echo "fuzz: $$target did not find the planted bug" >&2
@@ -212,6 +213,10 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	cargo test --locked --release --test reliability memory -- --nocapture --test-threads 1
 	MEMORY_CLEARING=$(abspath $(BINARY))-clearing \
 	    cargo test --locked --release --test reliability clearing_costs_little -- --nocapture --ignored
+	$(call headline,experiments: overload, slow and greedy peers)
+	OVERLOAD_STRICT=1 OVERLOAD_REQUESTS=16 OVERLOAD_SECONDS=10 OVERLOAD_ROUNDS=20 \
+	    cargo test --locked --release --test reliability overload -- --nocapture --test-threads 1
+	PEERS_REQUESTS=2000 cargo test --locked --release --test reliability peers -- --nocapture --test-threads 1
 	$(call headline,experiments: $(DRAIN_RESTARTS) restarts under load and 500 requests in flight at SIGTERM)
 	DRAIN_RESTARTS=$(DRAIN_RESTARTS) cargo test --locked --release --test reliability drain:: -- --nocapture --test-threads 1
 	$(MAKE) fuzz-smoke FUZZ_SECONDS=1800

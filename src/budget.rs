@@ -64,15 +64,16 @@ impl Budget {
         self.shared.used.load(Ordering::Acquire)
     }
 
-    /// Whether a large body of so many bytes could begin beside what is in use and claimed. One that is as large
-    /// as all of the budget can, while little is.
-    fn fits(&self, bytes: u64, claimed: u64) -> bool {
+    /// Whether a large body of so many bytes could begin beside what is in use and claimed; `free` of those in use
+    /// can be had. One that is as large as all of the budget can, while little is.
+    fn fits(&self, bytes: u64, claimed: u64, free: u64) -> bool {
         let small = self.limit / FOR_SMALL;
-        self.used().saturating_add(claimed) <= (self.limit - small).saturating_sub(bytes).max(small)
+        self.used().saturating_sub(free).saturating_add(claimed)
+            <= (self.limit - small).saturating_sub(bytes).max(small)
     }
 
-    fn claim(&self, bytes: u64) -> bool {
-        let claim = |claimed: u64| claimed.checked_add(bytes).filter(|_| self.fits(bytes, claimed));
+    fn claim(&self, bytes: u64, free: u64) -> bool {
+        let claim = |claimed: u64| claimed.checked_add(bytes).filter(|_| self.fits(bytes, claimed, free));
         self.shared.claimed.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
     }
 
@@ -146,8 +147,8 @@ impl Reservation {
         took
     }
 
-    fn claim(&mut self, bytes: u64) -> bool {
-        let claimed = self.budget.claim(bytes);
+    fn claim(&mut self, bytes: u64, free: u64) -> bool {
+        let claimed = self.budget.claim(bytes, free);
         if claimed {
             self.claimed += bytes;
         }
@@ -246,14 +247,14 @@ impl Room {
     ///
     /// [`Short`].
     pub fn fits(&self, bytes: u64) -> Result<(), Short> {
-        let fits = |reservation: &Reservation| {
+        let fits = |reservation: &Reservation, free| {
             let budget = &reservation.budget;
-            budget.fits(bytes, budget.shared.claimed.load(Ordering::Acquire))
+            budget.fits(bytes, budget.shared.claimed.load(Ordering::Acquire), free)
         };
-        if !fits(&self.of_caller) {
+        if !fits(&self.of_caller, 0) {
             return Err(Short::OfCaller(self.of_caller.budget.limit()));
         }
-        if fits(&self.of_all) { Ok(()) } else { Err(Short::OfAll) }
+        if fits(&self.of_all, self.stragglers.hold()) { Ok(()) } else { Err(Short::OfAll) }
     }
 
     /// Claims the `bytes` that are still to come of a large body.
@@ -262,10 +263,10 @@ impl Room {
     ///
     /// [`Short`], when it must not go on.
     pub fn claim(&mut self, bytes: u64) -> Result<(), Short> {
-        if !self.of_caller.claim(bytes) {
+        if !self.of_caller.claim(bytes, 0) {
             return Err(Short::OfCaller(self.of_caller.budget.limit()));
         }
-        if self.of_all.claim(bytes) {
+        if self.of_all.claim(bytes, self.stragglers.hold()) {
             return Ok(());
         }
         self.of_caller.give_up(u64::MAX);
@@ -355,7 +356,9 @@ mod tests {
             Shares::new(Budget::new(10, None), [10, 10].map(|bytes| Budget::new(bytes, None)).into_iter());
         let (mut slow, mut other) = (shares.room(CallerId(0)).unwrap(), shares.room(CallerId(1)).unwrap());
         assert_eq!(slow.grow(9, Duration::ZERO).await, Ok(()));
+        assert_eq!(other.fits(4), Err(Short::OfAll));
         slow.straggle();
+        assert_eq!(other.fits(4), Ok(()));
         let giving_way = async {
             slow.sent_away().await;
             drop(slow);

@@ -190,7 +190,7 @@ struct BuildLabels {
 /// Labels of `connections`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ConnectionLabels {
-    /// `accepted`, `accept_failed`, `refused_total`, `refused_peer`, `first_byte_timeout`,
+    /// `accepted`, `accept_failed`, `gave_way`, `refused_total`, `refused_peer`, `first_byte_timeout`,
     /// `header_timeout`, `idle_timeout`, `reader_timeout`, `tls_failed`, `bad_request_head`, `broken`.
     pub event: &'static str,
 }

@@ -11,7 +11,14 @@ use tokio::sync::Notify;
 
 /// The bodies that come slowly, in the order in which they were found to.
 #[derive(Clone, Default)]
-pub struct Stragglers(Arc<Mutex<List>>);
+pub struct Stragglers(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    list: Mutex<List>,
+    /// That all of them hold.
+    bytes: AtomicU64,
+}
 
 #[derive(Default)]
 struct List {
@@ -36,6 +43,7 @@ impl Stragglers {
     /// Adds one that holds so many bytes.
     #[must_use]
     pub fn add(&self, bytes: u64) -> Straggler {
+        self.0.bytes.fetch_add(bytes, Ordering::AcqRel);
         let slow = Arc::new(Slow { bytes: AtomicU64::new(bytes), sent_away: Notify::new() });
         let mut list = self.lock();
         let number = list.next;
@@ -55,15 +63,23 @@ impl Stragglers {
         }
     }
 
+    /// What all of them hold, bytes: others can have it.
+    #[must_use]
+    pub fn hold(&self) -> u64 {
+        self.0.bytes.load(Ordering::Acquire)
+    }
+
     fn lock(&self) -> MutexGuard<'_, List> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Straggler {
     /// Notes how many bytes it holds.
     pub fn holds(&self, bytes: u64) {
-        self.slow.bytes.store(bytes, Ordering::Relaxed);
+        let before = self.slow.bytes.swap(bytes, Ordering::Relaxed);
+        self.list.0.bytes.fetch_add(bytes.saturating_sub(before), Ordering::AcqRel);
+        self.list.0.bytes.fetch_sub(before.saturating_sub(bytes), Ordering::AcqRel);
     }
 
     /// Ends when it must give way.
@@ -74,6 +90,7 @@ impl Straggler {
 
 impl Drop for Straggler {
     fn drop(&mut self) {
+        self.list.0.bytes.fetch_sub(self.slow.bytes.load(Ordering::Relaxed), Ordering::AcqRel);
         self.list.lock().waiting.remove(&self.number);
     }
 }
@@ -89,10 +106,12 @@ mod tests {
         let stragglers = Stragglers::default();
         let [first, second, third] = [4, 4, 4].map(|bytes| stragglers.add(bytes));
         second.holds(1);
+        assert_eq!(stragglers.hold(), 9);
         stragglers.send_away(5);
         let away = |straggler: &Straggler| straggler.sent_away().now_or_never().is_some();
         assert_eq!([&first, &second, &third].map(away), [true, true, false]);
-        drop(third);
+        drop([first, second, third]);
+        assert_eq!(stragglers.hold(), 0);
         stragglers.send_away(1);
     }
 }

@@ -17,10 +17,16 @@ pub fn effective(source: &Source) -> Option<Table> {
     }
 }
 
+/// Beyond it a number is another: nowhere, except where the fuzz targets must find a bug.
+const WRAPS_AT: Option<i64> = if cfg!(feature = "planted-bug") { Some(1000) } else { None };
+
 fn value(node: &Node) -> Value {
     match &node.kind {
         Kind::Text(text) | Kind::Date(text) => Value::String(text.clone()),
-        Kind::Integer(number) => Value::Integer(number.unwrap_or(i64::MAX)),
+        Kind::Integer(number) => {
+            let number = number.unwrap_or(i64::MAX);
+            Value::Integer(WRAPS_AT.map_or(number, |end| number % end))
+        }
         // No key is a number with a fraction: as an override it meant a text.
         Kind::Float => Value::String(node.given.as_deref().unwrap_or_default().to_owned()),
         Kind::Flag(flag) => Value::Boolean(*flag),

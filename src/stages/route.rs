@@ -23,6 +23,9 @@ const INTERPRETED: [HeaderName; 6] = [
     HeaderName::from_static("traceparent"),
 ];
 
+/// A query is passed over: only where the fuzz targets must find a bug.
+const ANY_QUERY: bool = cfg!(feature = "planted-bug");
+
 /// A request for one of our endpoints. Made only here; the caller's method, path and headers end
 /// here.
 pub struct Routed<B> {
@@ -66,7 +69,7 @@ impl Route {
         let uri = request.uri();
         let endpoints = (0_u16..).map(EndpointId).zip(self.config.endpoints.iter());
         let found = endpoints.into_iter().find(|(_, endpoint)| *endpoint.path == *uri.path());
-        let (id, _) = found.filter(|_| uri.query().is_none()).ok_or(Reject::NotFound)?;
+        let (id, _) = found.filter(|_| uri.query().is_none() || ANY_QUERY).ok_or(Reject::NotFound)?;
         if request.method() == Method::POST { Ok(id) } else { Err(Reject::MethodNotAllowed) }
     }
 

@@ -30,6 +30,8 @@ mod breaker;
 mod drain;
 mod faults;
 mod memory;
+mod overload;
+mod peers;
 mod reload;
 mod retries;
 mod rotation;

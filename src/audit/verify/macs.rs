@@ -9,6 +9,8 @@ use crate::secret::Secret;
 /// More epochs than a checkpoint each minute makes in 38 years. To derive a key costs time for each, and an edited
 /// log may name any epoch.
 const MOST_STEPS: u64 = 20_000_000;
+/// A wrong MAC says nothing: only where the fuzz targets must find a bug.
+const LENIENT: bool = cfg!(feature = "planted-bug");
 /// After a line that is wrong, the MAC before the next is one of so many.
 const MOST_CANDIDATES: usize = 4;
 
@@ -126,7 +128,7 @@ impl Macs {
                 return Checked::Right;
             }
         }
-        if self.unknown { Checked::Unknown } else { Checked::Wrong }
+        if self.unknown || LENIENT { Checked::Unknown } else { Checked::Wrong }
     }
 
     fn add(&mut self, candidate: [u8; MAC_BYTES]) {

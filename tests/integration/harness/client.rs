@@ -76,6 +76,11 @@ impl Connection {
         }
     }
 
+    /// Sends these bytes, or says why not: the gateway takes no more, or has closed.
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush())
+    }
+
     /// Posts `body` with the head of an ordinary client and reads the answer.
     pub fn post(&mut self, key: &str, body: &[u8]) -> Answer {
         self.send(&message(key, body));

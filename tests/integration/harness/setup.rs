@@ -28,6 +28,7 @@ pub struct Setup {
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     most_descriptors: Option<u32>,
+    cgroup: Option<PathBuf>,
     passed: Option<TcpListener>,
     names_server: Option<Ipv4Addr>,
     user: Option<u32>,
@@ -139,6 +140,7 @@ impl Setup {
             overrides: Vec::new(),
             environment: Vec::new(),
             most_descriptors: None,
+            cgroup: None,
             passed: None,
             names_server: None,
             user: None,
@@ -244,6 +246,12 @@ impl Setup {
         self
     }
 
+    /// Starts the process as a member of this control group.
+    pub fn within(mut self, cgroup: &Path) -> Self {
+        self.cgroup = Some(cgroup.to_owned());
+        self
+    }
+
     /// The folder of the configuration.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -268,6 +276,12 @@ impl Setup {
         write_private(&path, self.text.as_bytes());
         let binary = &self.binary;
         let mut command = match (self.most_descriptors, self.user) {
+            (None, None) if self.cgroup.is_some() => {
+                let mut shell = Command::new("/bin/sh");
+                let procs = self.cgroup.iter().map(|cgroup| cgroup.join("cgroup.procs"));
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).args(procs).arg(binary);
+                shell
+            }
             (None, None) if self.passed.is_some() => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
