@@ -188,6 +188,9 @@ DRAIN_RESTARTS ?= 100
 # Requests of several callers while the upstream sends answers twice, of which CI sends 5,000.
 CROSSING ?= 1000000
 
+# Seeds of the simulation, of which CI runs 300.
+SIMULATIONS ?= 20000
+
 .PHONY: experiments
 experiments: ## The properties with CASES (100000) cases each, the audit with large counts, half an hour of fuzzing a target; CI runs small counts of the same code.
 	$(call headline,experiments: $(CASES) cases of each property)
@@ -199,6 +202,8 @@ experiments: ## The properties with CASES (100000) cases each, the audit with la
 	    cargo test --locked --release --test tamper -- --nocapture
 	$(call headline,experiments: the audit under $(AUDIT_KILLS) kills and faults and $(AUDIT_FLOOD) requests of a stranger)
 	AUDIT_KILLS=$(AUDIT_KILLS) AUDIT_FLOOD=$(AUDIT_FLOOD) cargo test --locked --release --test audit -- --nocapture --test-threads 1
+	$(call headline,experiments: $(SIMULATIONS) simulated runs)
+	SIMULATION_SEEDS=$(SIMULATIONS) cargo test --locked --release --test simulation -- --nocapture
 	$(call headline,experiments: $(ROTATIONS) rotations of credentials under load)
 	ROTATIONS=$(ROTATIONS) cargo test --locked --release --test reliability rotation -- --nocapture --test-threads 1
 	$(call headline,experiments: $(RETRY_RUNS) writes and reads for each fault of the upstream)

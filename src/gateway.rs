@@ -154,6 +154,11 @@ impl Gateway {
         self.current.load().recorder.in_progress()
     }
 
+    /// Random pauses go on with the sequence of `seed`, for simulations that must go the same way each time.
+    pub fn reseed_pauses(&self, seed: u64) {
+        self.current.load().lanes.jitter().reseed(seed);
+    }
+
     /// Brings the gauges that follow other state up to date, for a scrape.
     pub fn refresh_gauges(&self) {
         let health = self.writer.health();

@@ -102,6 +102,11 @@ impl Connector {
         Self { reach: Some(reach), ..self }
     }
 
+    /// Whether it is given another way than TCP.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.reach.is_some()
+    }
+
     /// Connects to `url`; the way there, TLS and the HTTP handshake together take at most the timeout.
     ///
     /// # Errors

@@ -125,6 +125,15 @@ impl Client {
         Ok(answered)
     }
 
+    /// Does what blocks on files on a thread of its own; where the network is simulated, on this one, because a
+    /// simulation has no other. `None`: it panicked.
+    pub async fn aside<T: Send + 'static>(&self, blocking: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        if self.connector.is_simulated() {
+            return Some(blocking());
+        }
+        tokio::task::spawn_blocking(blocking).await.ok()
+    }
+
     /// Closes idle connections for as long as the client lives.
     pub async fn sweep(self: Arc<Self>) {
         let pause = (self.config.upstream.idle_timeout / 2).max(Duration::from_secs(1));

@@ -24,6 +24,11 @@ impl Jitter {
         Self { state: AtomicU64::new(seed) }
     }
 
+    /// Goes on with the sequence of `seed`, for simulations that must go the same way each time.
+    pub fn reseed(&self, seed: u64) {
+        self.state.store(seed, Ordering::Relaxed);
+    }
+
     /// From 0, included, to 1, excluded.
     #[must_use]
     pub fn fraction(&self) -> f64 {

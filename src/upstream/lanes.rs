@@ -26,7 +26,8 @@ use crate::reject::Reject;
 pub struct Lanes {
     retry: Retry,
     breaker: config::Breaker,
-    jitter: Jitter,
+    /// The same from one configuration to the next.
+    jitter: Arc<Jitter>,
     told: Told,
     /// By [`EndpointId`].
     endpoints: Box<[Shared]>,
@@ -89,7 +90,8 @@ impl Lanes {
         };
         let callers = config.callers.iter().map(lanes).collect();
         let told = Told::new(config, writer, metrics);
-        Self { retry, breaker, jitter: Jitter::default(), told, endpoints, callers }
+        let jitter = before.map_or_else(Arc::default, |before| Arc::clone(&before.jitter));
+        Self { retry, breaker, jitter, told, endpoints, callers }
     }
 
     /// The retry rule's numbers.

@@ -145,9 +145,9 @@ impl Parts {
     async fn other_version(&self, sealed: &Sealed, used: &Version) -> Result<Arc<Version>, Reject> {
         let id = sealed.credential.credential;
         let credentials = Arc::clone(&self.credentials);
-        let reread = tokio::task::spawn_blocking(move || credentials.reread(id)).await;
+        let reread = self.client.aside(move || credentials.reread(id)).await;
         let current = self.credentials.of(id).ok_or(Reject::Internal)?.current();
-        let is_new = matches!(reread, Ok(true)) || current.number != used.number;
+        let is_new = reread == Some(true) || current.number != used.number;
         if !is_new || current.is_suspended() {
             return Err(Reject::UpstreamCredentialsRejected);
         }
