@@ -33,6 +33,19 @@ struct Counted<'a> {
     requests: u64,
 }
 
+impl Counted<'_> {
+    /// The count, beside its goal where there is one: 20,000 for a small request, 0.7 a byte of an upload.
+    fn told(&self, instructions: u64) -> String {
+        let bytes = (self.case.bare.len() + self.case.answer.len()) as f64;
+        let (a_byte, name) = (instructions as f64 / bytes, self.name);
+        match name {
+            "small" => format!("{name}: {instructions} instructions a request; the goal is 20000"),
+            "upload" => format!("{name}: {instructions} instructions, {a_byte:.2} a byte; the goal is 0.7"),
+            _ => format!("{name}: {instructions} instructions, {a_byte:.2} a byte"),
+        }
+    }
+}
+
 pub fn run(task: &Task, options: &Options) {
     let contest = Contest::new(options);
     let traffic = &contest.traffic;
@@ -46,11 +59,7 @@ pub fn run(task: &Task, options: &Options) {
     for counted in [small, upload, download] {
         let dump = count(&running, &contest.place.folder, &counted);
         let instructions = total(&dump) / counted.requests;
-        println!(
-            "{}: {instructions} instructions a request, {:.2} a byte",
-            counted.name,
-            instructions as f64 / (counted.case.bare.len() + counted.case.answer.len()) as f64
-        );
+        println!("{}", counted.told(instructions));
         if matches!(task, Task::Profile) {
             println!("{}", annotated(&dump));
         }

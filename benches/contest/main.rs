@@ -18,6 +18,7 @@
 )]
 
 mod alone;
+mod configurations;
 mod contestants;
 mod double;
 mod figures;

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -124,11 +123,7 @@ fn members(group: u32) -> Vec<u32> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        let stat = match fs::read_to_string(entry.path().join("stat")) {
-            Ok(stat) => stat,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(_) => continue,
-        };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         // proc_pid_stat(5): behind the name in brackets come state, parent and group.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         if fields.split_whitespace().nth(2).and_then(|field| field.parse().ok()) == Some(group) {
