@@ -164,10 +164,32 @@ fuzz-smoke: ## Each fuzz target for FUZZ_SECONDS (60), and whether it finds a pl
 	    rm -r "$$found"
 	done
 
+# Words for the contest, as benches/contest/main.rs lists them: `make bench CONTEST='rounds=3 only=S,L'`.
+CONTEST ?=
+
 .PHONY: bench
-bench: ## The benchmarks of benches/.
-	$(call headline,bench: cargo bench)
-	cargo bench --locked --bench '*'
+bench: ## What a request costs here, beside what users would pick instead: the contest of benches/README.md.
+	$(call headline,bench: cargo bench --bench contest)
+	benches/contest/install $(TARGET_DIR)/tmp/contest/installed
+	cargo bench --locked --bench contest -- $(CONTEST)
+
+.PHONY: bench-guard bench-guard-write
+bench-guard: ## Instructions a request (callgrind), within 5 % of benches/contest/instructions.txt.
+	$(call headline,bench-guard: callgrind)
+	benches/contest/install $(TARGET_DIR)/tmp/contest/installed
+	cargo bench --locked --bench contest -- guard
+
+bench-guard-write: ## Makes what is counted now the figure to compare with.
+	$(call headline,bench-guard-write: callgrind)
+	cargo bench --locked --bench contest -- guard=write
+
+# The release with the names of its functions: only the last step of the build is made again.
+.PHONY: bench-profile
+bench-profile: ## In which functions the instructions of a small request, an upload and a download are.
+	$(call headline,bench-profile: callgrind)
+	cargo rustc --locked --release --bin dcams-gateway -- -C strip=none
+	cp $(BINARY) $(TARGET_DIR)/dcams-gateway-with-names
+	cargo bench --locked --bench contest -- guard=profile binary=$(abspath $(TARGET_DIR))/dcams-gateway-with-names
 
 # Cases per property, of which CI runs 256; edits of logs, of which CI runs 400.
 CASES ?= 100000

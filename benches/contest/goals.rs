@@ -1,0 +1,114 @@
+//! Which goals were set, and which of them are reached?
+
+use crate::alone::Alone;
+use crate::contestants::Contestant::{self, BestEffort, Envoy, Gateway, Hyper, Nginx, NginxLua, Node};
+use crate::figures::Workload::{Download, Memory, Mixed, Rate, Small, SmallPlain, Upload};
+use crate::figures::{Pick, Results, Workload};
+use crate::plan::AT_ONCE;
+use crate::traffic::Traffic;
+
+/// `dcams-gateway` costs at most `most` times what `against` does.
+struct Goal {
+    workload: Workload,
+    what: &'static str,
+    pick: Pick,
+    ours: Contestant,
+    against: Contestant,
+    most: f64,
+}
+
+const fn cpu(workload: Workload, against: Contestant, most: f64) -> Goal {
+    Goal { workload, what: "CPU a request", pick: |figures| figures.cpu_us, ours: Gateway, against, most }
+}
+
+const GOALS: [Goal; 17] = [
+    cpu(Small, Nginx, 1.0),
+    cpu(Small, Hyper, 1.15),
+    cpu(Small, NginxLua, 0.75),
+    cpu(Small, Node, 0.15),
+    cpu(Small, Envoy, 0.4),
+    cpu(SmallPlain, Nginx, 1.25),
+    Goal {
+        workload: Rate,
+        what: "p50",
+        pick: |figures| figures.p50_us,
+        ours: Gateway,
+        against: Nginx,
+        most: 1.1,
+    },
+    cpu(Upload, Nginx, 0.75),
+    cpu(Upload, Hyper, 1.4),
+    cpu(Upload, NginxLua, 0.1),
+    cpu(Upload, Node, 0.05),
+    cpu(Download, Nginx, 0.8),
+    cpu(Download, Hyper, 1.1),
+    Goal {
+        workload: Mixed,
+        what: "p99",
+        pick: |figures| figures.p99_us,
+        ours: Gateway,
+        against: Nginx,
+        most: 1.1,
+    },
+    Goal {
+        workload: Mixed,
+        what: "p99",
+        pick: |figures| figures.p99_us,
+        ours: Gateway,
+        against: NginxLua,
+        most: 0.12,
+    },
+    cpu(Small, BestEffort, 1.15),
+    Goal {
+        workload: Small,
+        what: "time a request",
+        pick: |figures| 1e6 / figures.per_second,
+        ours: Gateway,
+        against: BestEffort,
+        most: 1.15,
+    },
+];
+
+/// A line for each goal: reached or not, and by how much.
+pub fn lines(results: &Results, traffic: &Traffic, alone: Option<&Alone>) -> Vec<String> {
+    let mut lines: Vec<String> = GOALS.iter().filter_map(|goal| ratio_line(results, goal)).collect();
+    lines.extend(memory_lines(results, traffic));
+    if let Some(alone) = alone {
+        lines.push(line("idle RSS, MB", alone.idle_mb, 15.0));
+        lines.push(line("RSS of an idle kept-alive connection, KiB", alone.connection_kib, 10.0));
+        lines.push(line("cold start to ready, ms", alone.ready_ms, 50.0));
+        lines.push(line("size of the measured binary, stripped, MB", alone.binary_mb, 12.0));
+    }
+    lines
+}
+
+fn ratio_line(results: &Results, goal: &Goal) -> Option<String> {
+    let what = format!("{}: {}, × {}", goal.workload.word(), goal.what, goal.against.name());
+    if let Some(ratio) = results.ratio(goal.workload, goal.ours, goal.against, goal.pick) {
+        let unstable = if ratio.is_unstable() { ", unstable" } else { "" };
+        let spread = format!(" (spread {:.0} %{unstable})", ratio.spread * 100.0);
+        return Some(line(&what, ratio.value, goal.most) + &spread);
+    }
+    let measured = results.rounds.keys().any(|(workload, _)| *workload == goal.workload);
+    measured.then(|| format!("NOT reached  {what}: nothing to compare with; at most {}", goal.most))
+}
+
+fn memory_lines(results: &Results, traffic: &Traffic) -> Vec<String> {
+    let Some(rounds) = results.rounds.get(&(Memory, Gateway)) else { return Vec::new() };
+    let in_flight = (traffic.upload.bare.len() * AT_ONCE) as f64 / 1e6;
+    let share = |figures: &crate::figures::Figures| figures.above_idle_mb / in_flight;
+    let after = rounds.iter().skip(1).map(share).fold(0.0, f64::max);
+    let mut lines = Vec::new();
+    if let Some(fresh) = rounds.first() {
+        lines.push(line("M: peak RSS above idle, × bytes in flight, fresh", share(fresh), 1.1));
+    }
+    if rounds.len() > 1 {
+        lines.push(line("M: the same, worst of the later rounds", after, 1.25));
+    }
+    lines
+}
+
+fn line(what: &str, value: f64, most: f64) -> String {
+    let verdict = if value <= most { "reached     " } else { "NOT reached " };
+    format!("{verdict} {what}: {value:.2}, at most {most} ({:+.0} %)", (value / most - 1.0) * 100.0)
+}

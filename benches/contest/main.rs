@@ -1,0 +1,68 @@
+//! What does a request cost here, beside what users would pick instead?
+//!
+//! `make bench` installs the contestants and runs this; `benches/README.md` has the method and the latest table.
+//! Each contestant has core 0 for itself; callers and the double of the upstream share core 1. All is on loopback.
+//!
+//! Words behind `--` change the run: `rounds=3`, `with=nginx,gateway` (contestants), `only=S,L` (workloads),
+//! `quick` (one short round: does it work?), `guard`, `guard=write` or `guard=profile` (instructions, see `guard`),
+//! `binary=PATH` (another gateway than the release that was just built).
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a bench prints its figures and may fail"
+)]
+
+mod alone;
+mod configurations;
+mod contestants;
+mod double;
+mod figures;
+mod goals;
+mod guard;
+mod identity;
+mod load;
+mod machine;
+mod passthrough;
+mod plan;
+mod process;
+mod table;
+mod traffic;
+mod wire;
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// The core of the contestant that is measured.
+const CONTESTANTS_CORE: &str = "0";
+/// The core of the callers and the double.
+const CALLERS_CORE: &str = "1";
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some("passthrough") => passthrough::serve(&words[1..]),
+        Some("pinned") => {
+            let options = plan::Options::of(&words[1..]);
+            match &options.guard {
+                Some(task) => guard::run(task, &options),
+                None => plan::run(&options),
+            }
+        }
+        // `cargo test --benches` only asks whether it compiles and starts.
+        _ if words.iter().any(|word| word == "--bench") => pin(&words),
+        _ => {}
+    }
+}
+
+/// Becomes the same program on the callers' core.
+fn pin(words: &[String]) {
+    let mut command = Command::new("taskset");
+    command.args(["-c", CALLERS_CORE]).arg(std::env::current_exe().unwrap()).arg("pinned");
+    let error = command.args(words.iter().filter(|word| *word != "--bench")).exec();
+    panic!("taskset (util-linux) does not start: {error}");
+}
