@@ -25,6 +25,8 @@ struct Shared {
     used: AtomicU64,
     /// Bytes that are on their way and claimed, beside those in use.
     claimed: AtomicU64,
+    /// Those whose bytes others can have, whichever configuration they were received under.
+    stragglers: Stragglers,
     freed: Notify,
     gauge: Option<Gauge>,
 }
@@ -37,7 +39,8 @@ impl Budget {
     #[must_use]
     pub fn new(limit: u64, gauge: Option<Gauge>) -> Self {
         let (used, claimed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { limit, shared: Arc::new(Shared { used, claimed, freed: Notify::new(), gauge }) }
+        let (stragglers, freed) = (Stragglers::default(), Notify::new());
+        Self { limit, shared: Arc::new(Shared { used, claimed, stragglers, freed, gauge }) }
     }
 
     /// A budget of `limit` bytes, among which are those that are in use of this one.
@@ -177,7 +180,6 @@ impl Drop for Reservation {
 pub struct Shares {
     all: Budget,
     callers: Arc<[Budget]>,
-    stragglers: Stragglers,
 }
 
 /// Bytes of one body or answer: of its caller's share and of the whole.
@@ -202,15 +204,14 @@ impl Shares {
     /// Shares of `all`, in the order of [`CallerId`].
     #[must_use]
     pub fn new(all: Budget, shares: impl Iterator<Item = Budget>) -> Self {
-        let callers = shares.collect();
-        Self { all, callers, stragglers: Stragglers::default() }
+        Self { all, callers: shares.collect() }
     }
 
     /// Empty room of `caller`, which grows as bytes arrive; `None` when there is no such caller.
     #[must_use]
     pub fn room(&self, caller: CallerId) -> Option<Room> {
         let of_caller = self.callers.get(usize::from(caller.0))?.reserve_none();
-        let (of_all, stragglers) = (self.all.reserve_none(), self.stragglers.clone());
+        let (of_all, stragglers) = (self.all.reserve_none(), self.all.shared.stragglers.clone());
         Some(Room { of_caller, of_all, stragglers, straggler: None })
     }
 }
@@ -348,6 +349,24 @@ mod tests {
         drop((first, second));
         let mut third = shares.room(CallerId(0)).unwrap();
         assert_eq!((shares.all.used(), third.claim(70)), (0, Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stragglers_of_the_configuration_before_make_room_too() {
+        let (all, share) = (Budget::new(10, None), Budget::new(10, None));
+        let before = Shares::new(all.clone(), std::iter::once(share.clone()));
+        let after = [share.succeeded_by(10), Budget::new(10, None)].into_iter();
+        let after = Shares::new(all.succeeded_by(10), after);
+        let (mut slow, mut other) = (before.room(CallerId(0)).unwrap(), after.room(CallerId(1)).unwrap());
+        assert_eq!(slow.grow(9, Duration::ZERO).await, Ok(()));
+        slow.straggle();
+        assert_eq!(other.fits(4), Ok(()));
+        let giving_way = async {
+            slow.sent_away().await;
+            drop(slow);
+        };
+        let (grown, ()) = tokio::join!(other.grow(4, Duration::from_secs(1)), giving_way);
+        assert_eq!((grown, all.used()), (Ok(()), 4));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::audit::IdentifiedBy;
-use crate::config::{Caller, Config};
+use crate::config::{Caller, Config, KeyHash};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::ids::{CallerId, ServiceId};
@@ -66,7 +68,10 @@ fn is_known(was: &Caller, is: &Caller, by: Option<IdentifiedBy>) -> bool {
     match by {
         Some(IdentifiedBy::Key(index)) => {
             let key = was.known_by.keys.get(usize::from(index));
-            key.is_some_and(|key| is.known_by.keys.iter().any(|known| known.sha256 == key.sha256))
+            let valid = |known: &KeyHash| known.expires.is_none_or(|expires| Timestamp::now() < expires);
+            key.is_some_and(|key| {
+                is.known_by.keys.iter().any(|known| known.sha256 == key.sha256 && valid(known))
+            })
         }
         Some(IdentifiedBy::Uid(uid)) => is.known_by.uid == Some(uid),
         Some(IdentifiedBy::Anonymous) => is.known_by.anonymous,

@@ -234,10 +234,14 @@ impl Retry {
         }
     }
 
-    /// Retries per request.
+    /// Retries per request, as tower's budget takes them: it cuts the inverse to a whole number of requests for each
+    /// retry, which must not be fewer than was configured.
     #[must_use]
     pub fn budget_share(&self) -> f32 {
-        f32::from(self.budget_percent) / 100.0
+        match self.budget_percent {
+            0 => 0.0,
+            percent => 1.0 / (f32::from(100_u8.div_ceil(percent)) + 0.5),
+        }
     }
 }
 

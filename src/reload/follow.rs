@@ -127,7 +127,8 @@ impl Follower {
     fn follow_other_files(&mut self) {
         let files = Files::of(&self.reloader.source, &self.reloader.gateway.current().config);
         if files.configuration != self.files.configuration {
-            self.configuration = look(&files.configuration);
+            // What was written since they were read is not missed: they are read once more.
+            self.configuration = Seen::nothing();
         }
         self.files = files;
         self.watch();

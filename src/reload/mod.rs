@@ -6,11 +6,14 @@ mod follow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::audit::{self, Class, ReloadCause, ReloadResult};
 use crate::config::{self, Config, Faults, Loaded, Secrets, Source};
 use crate::credentials::Reread;
 use crate::gateway::Gateway;
 use crate::ids::CredentialId;
+use crate::server::descriptors;
 
 pub use follow::follow;
 
@@ -79,10 +82,12 @@ impl Reloader {
 
     fn attempt(&self) -> Result<[u8; 32], Refusal> {
         let running = self.gateway.current();
-        let (Loaded { config, warnings }, secrets) =
+        let (Loaded { mut config, warnings }, secrets) =
             config::load_with_secrets(&self.source).map_err(|faults| refuse(&faults, None))?;
         config::judge_fixed(&running.config, &config)
             .map_err(|faults| refuse(&faults, Some(config.digest)))?;
+        // Told at the start: the descriptors of a process do not change.
+        descriptors::fit(&mut config, getrlimit(Resource::Nofile).current);
         let digest = config.digest;
         self.install(config, &secrets).map_err(|()| Refusal { refused: Some(digest), faults: 1 })?;
         [&warnings, secrets.warnings()].into_iter().for_each(tell_warnings);

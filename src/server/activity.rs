@@ -126,10 +126,19 @@ impl Activity {
 
     /// A request's head is complete; it is over when what is returned is dropped.
     pub(super) fn request(self: &Arc<Self>) -> InProgress {
-        self.requests.fetch_add(1, Ordering::AcqRel);
         self.served.store(true, Ordering::Release);
         self.asked.store(true, Ordering::Release);
-        InProgress { activity: Arc::clone(self), _asking: self.seat.request() }
+        self.begin(Some(self.seat.request()))
+    }
+
+    /// The rest of a body is read that nobody wants: its request is answered, and the connection may make room.
+    pub(super) fn unwanted(self: &Arc<Self>) -> InProgress {
+        self.begin(None)
+    }
+
+    fn begin(self: &Arc<Self>, asking: Option<Asking>) -> InProgress {
+        self.requests.fetch_add(1, Ordering::AcqRel);
+        InProgress { activity: Arc::clone(self), _asking: asking }
     }
 
     /// The place that the connection takes.
@@ -193,10 +202,12 @@ impl Activity {
             self.requests.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Acquire) == 0;
         if waiting && !self.multiplexed {
             self.head_since.store(self.now(), Ordering::Release);
+            self.seat.has_part_of_a_head(true);
         }
     }
 
     fn write_ended(&self, blocked: bool) {
+        self.seat.has_part_of_an_answer(blocked);
         if !blocked {
             self.blocked_since.store(0, Ordering::Release);
         } else if self.blocked_since.load(Ordering::Acquire) == 0 {
@@ -208,7 +219,7 @@ impl Activity {
 /// A request in progress on a connection.
 pub(super) struct InProgress {
     activity: Arc<Activity>,
-    _asking: Asking,
+    _asking: Option<Asking>,
 }
 
 impl Drop for InProgress {
@@ -216,6 +227,7 @@ impl Drop for InProgress {
         let activity = &self.activity;
         activity.quiet_since.store(activity.now(), Ordering::Release);
         activity.head_since.store(0, Ordering::Release);
+        activity.seat.has_part_of_a_head(false);
         activity.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }

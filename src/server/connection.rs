@@ -90,6 +90,8 @@ pub(super) async fn serve(accepted: Accepted, newest: Arc<Newest<impl Stack>>, c
     let Accepted { stream, peer, tls, entry } = accepted;
     let seat = Arc::clone(entry.seat());
     tokio::select! {
+        // First: a request that has come is begun before its connection is asked to leave.
+        biased;
         () = serve_stream(stream, tls, OtherEnd { peer, seat }, newest, &context) => {}
         // Nothing is lost with it: neither a request nor an answer of a caller.
         () = entry.must_leave() => context.metrics.connection("gave_way"),

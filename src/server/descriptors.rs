@@ -50,7 +50,10 @@ pub fn fit(config: &mut Config, most: Option<u64>) -> bool {
 }
 
 fn own(data: &Data, ops: u64) -> u64 {
-    OWN + OWN_PER_WORKER * data.workers as u64 + ops + super::porch::MOST as u64
+    OWN + OWN_PER_WORKER * data.workers as u64 + ops
+        // Of each listener those that are refused, and of callers and operators those that leave.
+        + (super::porch::MOST * data.listen.len()) as u64
+        + 2 * super::doors::MOST_LEAVING as u64
 }
 
 #[cfg(test)]
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn each_connection_and_forward_counts() {
-        assert_eq!(needed(&config()), 48 + 2 * 8 + 64 + 16 + 1024 + 4 * 512);
+        assert_eq!(needed(&config()), 48 + 2 * 8 + 64 + 16 + 2 * 32 + 1024 + 4 * 512);
     }
 
     #[test]
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn few_descriptors_are_shared_out_in_proportion() {
-        for (most, connections, requests, ops) in [(2048, 634, 317, 64), (256, 53, 26, 16), (64, 1, 1, 4)] {
+        for (most, connections, requests, ops) in [(2048, 613, 306, 64), (256, 32, 16, 16), (64, 1, 1, 4)] {
             let mut config = config();
             assert!(fit(&mut config, Some(most)));
             assert_eq!(of_operators_with(Some(most)), ops);

@@ -15,7 +15,7 @@ use super::seat::Seat;
 use crate::arrival::Peer;
 
 /// Connections that were told to end and have not yet ended: with more of them, no further one is accepted.
-const MOST_LEAVING: usize = 32;
+pub(super) const MOST_LEAVING: usize = 32;
 
 /// Counts open connections.
 pub(crate) struct Doors {

@@ -164,14 +164,15 @@ impl Listener {
                 }
                 Err(error) => {
                     gateway.metrics.connection("accept_failed");
-                    // A peer that was gone before it was accepted costs nobody else a pause.
-                    if is_want(&error) {
+                    // A peer that was gone before it was accepted costs nobody else a pause. Anything else may
+                    // last, and the loop must not spin.
+                    if !is_of_peer(&error) {
                         // Told once: the attempts that follow are counted.
                         if !std::mem::replace(&mut wanting, true) {
                             tracing::warn!(os = error.raw_os_error(), "connections cannot be accepted");
                         }
                         // An accept fails so, too, while nobody waits to be accepted.
-                        if self.is_waited_for() {
+                        if is_want(&error) && self.is_waited_for() {
                             doors.make_room();
                         }
                         tokio::time::sleep(PAUSE).await;
@@ -256,7 +257,8 @@ impl Listener {
 }
 
 fn introduced(stream: TcpStream, address: IpAddr, loopback_listener: bool) -> io::Result<(Stream, Peer)> {
-    stream.set_nodelay(true)?;
+    // It fails where the peer has gone, which is seen soon enough.
+    let _ = stream.set_nodelay(true);
     let peer = Peer::Tcp { address: address.to_canonical(), loopback_listener };
     Ok((Stream::Tcp(stream.into_std()?), peer))
 }
@@ -296,6 +298,24 @@ pub fn try_passed(passed: &mut Passed, address: &Listen) -> io::Result<()> {
         Some(socket) => Listener::adopt(socket, address).map(drop),
         None => Err(io::ErrorKind::NotFound.into()),
     }
+}
+
+/// An end of the connection that was to be accepted (accept(2)): the next one has nothing to do with it.
+fn is_of_peer(error: &io::Error) -> bool {
+    let of_peer = [
+        Errno::CONNABORTED,
+        Errno::CONNRESET,
+        Errno::NOTCONN,
+        Errno::INTR,
+        Errno::PROTO,
+        Errno::NOPROTOOPT,
+        Errno::OPNOTSUPP,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+    ];
+    error.raw_os_error().is_some_and(|code| of_peer.map(Errno::raw_os_error).contains(&code))
 }
 
 /// Out of descriptors or memory: the next accept would fail as well.

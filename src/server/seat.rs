@@ -17,6 +17,8 @@ pub(crate) struct Seat {
     /// Requests that are not over, and those of them that have no answer yet.
     requests: AtomicUsize,
     undecided: AtomicUsize,
+    /// A part of a request's head is here, or a part of an answer waits to be written.
+    half_way: [AtomicBool; 2],
     /// Milliseconds from `since`.
     idle_since: AtomicU64,
     leaving: AtomicBool,
@@ -36,6 +38,7 @@ impl Default for Seat {
             holder: OnceLock::new(),
             requests: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
+            half_way: Default::default(),
             idle_since: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
             told: Notify::new(),
@@ -75,9 +78,22 @@ impl Seat {
     /// Whether nothing would be lost: a stranger's answer counts for nothing.
     pub(crate) fn may_leave(&self) -> bool {
         match self.holder() {
-            Some(_) => self.requests.load(Ordering::Acquire) == 0,
+            Some(_) => {
+                let half_way = self.half_way.iter().any(|half| half.load(Ordering::Acquire));
+                self.requests.load(Ordering::Acquire) == 0 && !half_way
+            }
             None => self.undecided.load(Ordering::Acquire) == 0,
         }
+    }
+
+    /// Whether a part of a request's head is here.
+    pub(crate) fn has_part_of_a_head(&self, has: bool) {
+        self.half_way[0].store(has, Ordering::Release);
+    }
+
+    /// Whether a part of an answer waits to be written.
+    pub(crate) fn has_part_of_an_answer(&self, has: bool) {
+        self.half_way[1].store(has, Ordering::Release);
     }
 
     /// It must make room for another.

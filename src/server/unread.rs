@@ -109,7 +109,7 @@ impl Drop for Unread {
         let small = self.size_hint().upper().is_some_and(|bytes| bytes <= DRAIN_BYTES);
         match (self.body.take(), Handle::try_current()) {
             (Some(body), Ok(runtime)) if small && !self.held_back => {
-                runtime.spawn(drain(body, self.activity.request()));
+                runtime.spawn(drain(body, self.activity.unwanted()));
             }
             _ => self.activity.leave_unread(),
         }

@@ -104,7 +104,15 @@ impl Parts {
             // The task panicked; nothing of what it carried is looked at.
             Ok(Err(_)) => Err(Reject::Internal),
             Err(_) if writing.has_begun() => Err(Reject::UpstreamTimeout(Fate::Unknown)),
-            Err(_) => Err(Reject::UpstreamTimeout(Fate::Harmless)),
+            Err(_) => {
+                // Called off first, and then judged: its connection may be about to take it.
+                writing.task.abort();
+                if let Ok(ended) = (&mut writing.task).await {
+                    return ended;
+                }
+                let fate = if writing.has_begun() { Fate::Unknown } else { Fate::Harmless };
+                Err(Reject::UpstreamTimeout(fate))
+            }
         }
     }
 }

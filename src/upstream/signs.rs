@@ -11,11 +11,15 @@ pub(super) fn signs(ended: Option<Ended>, slow: bool, caller: Source) -> [Sign; 
     match ended {
         Some(Ended::Answered | Ended::ClientError) | None if slow => failed,
         Some(Ended::Answered | Ended::ClientError) => [Sign::Fine; 2],
-        Some(Ended::Unconnected | Ended::Untrusted | Ended::Unreached) => {
-            [Sign::Nothing, Sign::Failed(Source::Nobody)]
-        }
+        Some(Ended::Unconnected | Ended::Untrusted) => [Sign::Nothing, Sign::Failed(Source::Nobody)],
+        // Not reached is, too, what waits behind the caller's own requests on an HTTP/2 connection.
         Some(
-            Ended::Unavailable | Ended::ServerError | Ended::TimedOut | Ended::Truncated | Ended::Invalid,
+            Ended::Unavailable
+            | Ended::ServerError
+            | Ended::Unreached
+            | Ended::TimedOut
+            | Ended::Truncated
+            | Ended::Invalid,
         ) => failed,
         Some(Ended::Stale | Ended::Withheld | Ended::Ours) | None => [Sign::Nothing; 2],
     }
@@ -38,7 +42,7 @@ mod tests {
             (Some(Ended::ServerError), failed, failed),
             (Some(Ended::Unconnected), unsent, unsent),
             (Some(Ended::Untrusted), unsent, unsent),
-            (Some(Ended::Unreached), unsent, unsent),
+            (Some(Ended::Unreached), failed, failed),
             (Some(Ended::Stale), nothing, nothing),
             (Some(Ended::TimedOut), failed, failed),
             (Some(Ended::Truncated), failed, failed),

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Parts;
 use super::attempts::{Times, Tries, rejected};
-use crate::audit::{Attempt, UpstreamFacts};
+use crate::audit::{Attempt, ResultKind, UpstreamFacts};
 use crate::credentials::Version;
 use crate::reject::{Fate, Reject};
 use crate::stages::Sealed;
@@ -127,7 +127,9 @@ impl Parts {
             }
         })?;
         let id = sealed.credential.credential;
-        if !rejected(&judged) && self.credentials.accepted(id, version) {
+        // An answer of something that stands before DCAMS says nothing of them.
+        let answered_by_dcams = judged.result != ResultKind::Other;
+        if answered_by_dcams && !rejected(&judged) && self.credentials.accepted(id, version) {
             tracing::info!(credential = self.name_of(sealed), "DCAMS accepts the credentials again");
         }
         sealed.track().note(|record| {

@@ -124,17 +124,21 @@ impl Parts {
                 self.credentials.rejected(sealed.credential.credential, &plan.version);
                 tracing::error!(credential = self.name_of(sealed), "DCAMS rejected the credentials");
                 // With a second version only, and only once: the account must not be locked out.
-                if plan.version.number != sealed.version.number {
+                if plan.version.number != sealed.version.number || Instant::now() >= times.deadline {
                     return result;
                 }
                 plan.version = self.other_version(sealed, &plan.version).await?;
                 plan.parts = splice(&plan.version.prefix, &sealed.document);
-                pass = self.lanes.admit(sealed.caller, sealed.endpoint, times.effect)?;
+                pass = self.let_through(sealed, times.effect)?;
                 continue;
             }
             let Some(pause) = again else { return result };
             tokio::time::sleep(pause).await;
             plan.fresh = tries.stale;
+            // Another request has met its rejection meanwhile: the account must not be locked out.
+            if plan.version.is_suspended() {
+                return result;
+            }
             // What refuses another attempt is no news for the caller: the failure is.
             let Ok(next) = self.let_through(sealed, times.effect) else { return result };
             pass = next;

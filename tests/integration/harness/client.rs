@@ -63,6 +63,16 @@ impl Connection {
         Self::of(Stream::Tls(Box::new(StreamOwned::new(client, tcp(address)))))
     }
 
+    /// Lets the kernel take little that is not read yet, however much it would by default.
+    pub fn receive_little(&self) {
+        let socket = match &self.stream {
+            Stream::Tcp(tcp) => socket2::SockRef::from(tcp),
+            Stream::Tls(tls) => socket2::SockRef::from(tls.get_ref()),
+            Stream::Unix(unix) => socket2::SockRef::from(unix),
+        };
+        socket.set_recv_buffer_size(16 << 10).unwrap();
+    }
+
     fn of(stream: Stream) -> Self {
         Self { stream, ahead: Vec::new() }
     }

@@ -59,7 +59,7 @@ fn encoded(pass: &str) -> impl Iterator<Item = String> {
 
 /// Callers and upstream are let go of soon.
 fn brief(setup: Setup) -> Setup {
-    setup.set("data.idle_timeout", "1s").set("upstream.idle_timeout", "1s")
+    setup.set("data.idle_timeout", "4s").set("upstream.idle_timeout", "1s")
 }
 
 /// Serves, waits until nobody is connected any more, idles, and searches.

@@ -83,4 +83,8 @@ fn bodies_just_fast_enough_starve_nobody() {
         .collect();
     assert!(held() > f64::from(22 << 20));
     assert_eq!(gateway.post(BATCH, GET_STATUS).status, 200);
+    // Those who still have a claim are slow within two seconds and a half.
+    wait_for("a large body to be served", || {
+        (gateway.post(BATCH, status_of(20 * MIB)).status == 200).then_some(())
+    });
 }
