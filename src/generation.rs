@@ -106,7 +106,7 @@ impl Generation {
     ///
     /// # Errors
     ///
-    /// As [`first`](Self::first).
+    /// As the first one.
     pub fn next(&self, config: Config, secrets: &Secrets) -> Result<Self, StartFault> {
         let config = Arc::new(config);
         let files = config.data.tls.as_ref();
