@@ -10,6 +10,7 @@ pub mod configuration;
 #[path = "../../tests/stack/fixture.rs"]
 mod fixture;
 pub mod heads;
+pub mod lines;
 #[allow(dead_code)]
 #[path = "../../tests/tamper/log.rs"]
 mod log;

@@ -73,14 +73,14 @@ fn judge_alone(bytes: &[u8], keyed: bool) -> Report {
     verifier.end()
 }
 
-/// The genuine log after the edits: for each, in which segment, where, how many bytes are removed, and which are put
-/// in their place.
+/// The genuine log after the edits: for each, in which segment, which part of it stands before the edit (of 65,535),
+/// how many bytes are removed, and which are put in their place.
 fn edited(mut input: &[u8]) -> Option<Folder> {
     let mut folder = GENUINE.folder.clone();
     while let Some((&[segment, high, low, removed, inserted], rest)) = input.split_first_chunk() {
         let segments = folder.0.len();
         let bytes = &mut folder.0[usize::from(segment) % segments].bytes;
-        let at = usize::from(u16::from_be_bytes([high, low])).min(bytes.len());
+        let at = bytes.len() * usize::from(u16::from_be_bytes([high, low])) / usize::from(u16::MAX);
         let end = (at + usize::from(removed)).min(bytes.len());
         let inserted = rest.get(..usize::from(inserted) % 64)?;
         bytes.splice(at..end, inserted.iter().copied());

@@ -61,7 +61,7 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
 
 /// As [`mutate`], now and then with one of `pieces` in a string.
 pub fn mutate_with(data: &mut [u8], size: usize, max_size: usize, seed: u32, pieces: &[Vec<u8>]) -> usize {
-    let mut dice = Dice(u64::from(seed) << 1 | 1);
+    let mut dice = Dice::of(seed);
     if dice.below(2) == 0 {
         return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
     }
@@ -82,6 +82,16 @@ pub fn mutate_with(data: &mut [u8], size: usize, max_size: usize, seed: u32, pie
     body.truncate(room);
     data[..body.len()].copy_from_slice(&body);
     body.len()
+}
+
+/// Changes one to four of `bytes`, which are not empty; the others keep their places.
+pub fn change_bytes(bytes: &mut [u8], seed: u32) {
+    let mut dice = Dice::of(seed);
+    for _ in 0..1 + dice.below(4) {
+        let at = dice.below(bytes.len());
+        let other = dice.below(256) as u8;
+        bytes[at] = if dice.below(2) == 0 { other } else { bytes[at] ^ 1 };
+    }
 }
 
 /// Whether nothing good can come of `body`: what is refused stays refused, wherever something is added.
@@ -146,17 +156,21 @@ fn next_is(body: &[u8], from: usize, wanted: u8) -> bool {
 }
 
 /// Xorshift: enough for choosing.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn of(seed: u32) -> Self {
+        Self(u64::from(seed) << 1 | 1)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) as usize % end
     }
 
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
 }

@@ -7,13 +7,13 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use dcams_gateway::audit::{
-    self, AuditRecord, CallerRequestId, CredentialUse, ErrorClass, Fingerprinter, IdentifiedBy, Names,
-    Outcome, PeerKind, ResultKind, ReturnedStatus, UpstreamFacts,
+    self, Attempt, AuditRecord, CallerRequestId, CredentialUse, ErrorClass, Fingerprinter, IdentifiedBy,
+    Names, Outcome, PeerKind, ResultKind, ReturnedStatus, UpstreamFacts,
 };
 use dcams_gateway::config::Config;
 use dcams_gateway::ids::{CallerId, CredentialId, EndpointId, ServiceId};
 use dcams_gateway::json::{Caps, Document, parse};
-use dcams_gateway::reject::{self, Reject};
+use dcams_gateway::reject::{self, Fate, Reject};
 use dcams_gateway::schema::Normalise;
 use dcams_gateway::secret::Secret;
 use jsonschema::Validator;
@@ -167,7 +167,7 @@ fn end(record: &mut AuditRecord, numbers: &mut Numbers<'_>) {
             version: 1 + u32::from(numbers.short()),
         })
     });
-    let attempts = numbers.byte() % 4;
+    let attempts = numbers.byte() % 12;
     if attempts > 0 {
         record.upstream = UpstreamFacts {
             attempts,
@@ -190,6 +190,28 @@ fn end(record: &mut AuditRecord, numbers: &mut Numbers<'_>) {
         // Only of an error there is a class, and of every one.
         let is_error = record.upstream.result == Some(ResultKind::Error);
         record.upstream.class = is_error.then(|| *numbers.pick(&classes));
+        record.tried.iter_mut().take(usize::from(attempts)).for_each(|tried| *tried = Some(attempt(numbers)));
+    }
+}
+
+/// As the forward ends them.
+fn attempt(numbers: &mut Numbers<'_>) -> Attempt {
+    let ends = [
+        Reject::Internal,
+        Reject::Overloaded,
+        Reject::UpstreamUnreachable,
+        Reject::UpstreamTls,
+        Reject::UpstreamCredentialsRejected,
+        Reject::UpstreamInvalid(Fate::Harmless),
+        Reject::UpstreamTruncated(Fate::Unknown),
+        Reject::UpstreamTimeout(Fate::Unknown),
+        Reject::ResponseWithheld(Fate::Unknown),
+    ];
+    Attempt {
+        reject: numbers.maybe(|numbers| *numbers.pick(&ends)),
+        status: numbers.maybe(|numbers| 200 + numbers.short() % 400),
+        us: numbers.wide() as u32,
+        version: 1 + u32::from(numbers.short()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Is every record one line of the published form without a word of the request?
 #![no_main]
 
+use dcams_gateway_fuzz::mutate::{change_bytes, mutate};
 use dcams_gateway_fuzz::records::check;
 use dcams_gateway_fuzz::shares::Shares;
-use libfuzzer_sys::{Corpus, fuzz_target};
+use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 
 static SHARES: Shares<3> = Shares::new(["without a body", "valid", "violating"]);
 
@@ -11,4 +12,17 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let Some(verdict) = check(input) else { return Corpus::Reject };
     SHARES.count(verdict as usize);
     Corpus::Keep
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let numbers = 1 + data.first().map_or(0, |count| usize::from(*count));
+    // One in eight changes how many numbers there are, or all.
+    if size <= numbers || max_size <= numbers || seed % 8 == 0 {
+        return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
+    }
+    if seed % 4 < 3 && numbers > 1 {
+        change_bytes(&mut data[1..numbers], seed / 8);
+        return size;
+    }
+    numbers + mutate(&mut data[numbers..], size - numbers, max_size - numbers, seed / 8)
 });
