@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod configuration;
+mod filled;
 #[allow(dead_code)]
 #[path = "../../tests/stack/fixture.rs"]
 mod fixture;

@@ -18,6 +18,8 @@
 mod answers;
 #[path = "../../fuzz/src/configuration.rs"]
 mod configuration;
+#[path = "../../fuzz/src/filled.rs"]
+mod filled;
 #[path = "../stack/fixture.rs"]
 mod fixture;
 #[path = "../../fuzz/src/heads.rs"]
