@@ -38,6 +38,8 @@ const HEADERS: [&[u8]; 20] = [
     b"Transfer-Encoding: chunked",
     b"X-Forwarded-For: 127.0.0.1",
 ];
+/// What separates something, or is one more of its kind.
+const PIECES: [&[u8]; 10] = [b"?", b"/", b"%2f", b" ", b";", b":", b",", b"\"", b"0", b"-"];
 /// Configurations that are accepted.
 const CONFIGURATIONS: [&[u8]; 4] = [
     include_bytes!("../corpus/configuration/small.toml"),
@@ -86,7 +88,8 @@ fn mutate(
         return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
     }
     let text = if dice.below(2) == 0 { dice.pick(good).to_vec() } else { data[..size].to_vec() };
-    let mut lines: Vec<&[u8]> = text.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+    let mut lines: Vec<Vec<u8>> =
+        text.trim_ascii_end().split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     for _ in 0..=dice.below(3) {
         change(&mut lines, known, &mut dice);
     }
@@ -96,15 +99,20 @@ fn mutate(
     text.len()
 }
 
-/// One line goes, comes twice, or is a known one: in the place of its namesake, if there is one.
-fn change<'a>(lines: &mut Vec<&'a [u8]>, known: &[&'a [u8]], dice: &mut Dice) {
+/// One line goes, comes twice, has something more in it, or is a known one: in the place of its namesake, if there is
+/// one.
+fn change(lines: &mut Vec<Vec<u8>>, known: &[&[u8]], dice: &mut Dice) {
     let at = dice.below(lines.len());
     match dice.below(8) {
         0 if lines.len() > 1 => drop(lines.remove(at)),
-        1 => lines.push(lines[at]),
+        1 => lines.push(lines[at].clone()),
+        2 | 3 => {
+            let place = dice.below(lines[at].len() + 1);
+            lines[at].splice(place..place, dice.pick(&PIECES).iter().copied());
+        }
         _ => {
-            let line = *dice.pick(known);
-            let namesake = lines.iter().position(|other| name(other) == name(line));
+            let line = dice.pick(known).to_vec();
+            let namesake = lines.iter().position(|other| name(other) == name(&line));
             match namesake.filter(|_| dice.below(4) > 0) {
                 Some(at) => lines[at] = line,
                 None => lines.push(line),

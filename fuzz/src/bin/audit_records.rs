@@ -8,6 +8,13 @@ use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 
 static SHARES: Shares<3> = Shares::new(["without a body", "valid", "violating"]);
 
+const VALID: [&[u8]; 4] = [
+    include_bytes!("../../corpus/audit_records/create.bin"),
+    include_bytes!("../../corpus/audit_records/status.bin"),
+    include_bytes!("../../corpus/audit_records/update.bin"),
+    include_bytes!("../../corpus/audit_records/hex-id.bin"),
+];
+
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some(verdict) = check(input) else { return Corpus::Reject };
     SHARES.count(verdict as usize);
@@ -15,12 +22,19 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let mut size = size;
+    // Half of them begin anew with a valid one.
+    let valid = VALID[seed as usize / 2 % VALID.len()];
+    if seed % 2 == 0 && valid.len() <= max_size {
+        data[..valid.len()].copy_from_slice(valid);
+        size = valid.len();
+    }
     let numbers = 1 + data.first().map_or(0, |count| usize::from(*count));
-    // One in eight changes how many numbers there are, or all.
-    if size <= numbers || max_size <= numbers || seed % 8 == 0 {
+    // Now and then there are more numbers or less, or all is another.
+    if size <= numbers || max_size <= numbers || seed % 64 == 1 {
         return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
     }
-    if seed % 4 < 3 && numbers > 1 {
+    if seed % 16 < 12 && numbers > 1 {
         change_bytes(&mut data[1..numbers], seed / 8);
         return size;
     }

@@ -23,9 +23,9 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     if data.first() == Some(&SLIPS) {
         return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
     }
-    let slips = SLIPPED[usize::from(seed % 16 == 0)];
-    // One in eight becomes a list of slips.
-    if seed % 8 == 0 && slips.len() <= max_size {
+    let slips = SLIPPED[usize::from(seed % 64 == 0)];
+    // Few become a list of slips, and stay one.
+    if seed % 32 == 0 && slips.len() <= max_size {
         data[..slips.len()].copy_from_slice(slips);
         return libfuzzer_sys::fuzzer_mutate(data, slips.len(), max_size);
     }
