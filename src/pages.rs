@@ -8,13 +8,15 @@
 //! the system takes back is gone from this process; smaller ones are cleared.
 
 use bytes::Bytes;
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 use crate::budget::Room;
 use crate::wiped::Wiped;
 
 /// Up to this size bytes lie on the heap, where page faults cost more than they save.
 const SMALL_BYTES: usize = 64 << 10;
+/// The pages of so large a piece are asked for in one call: a fault for each of them costs as much as its copy.
+const TOGETHER_BYTES: usize = 16 << 10;
 
 /// The bytes that came so far.
 pub struct Pages {
@@ -129,6 +131,10 @@ fn map(bytes: usize) -> Option<MmapMut> {
 }
 
 fn write(pages: &mut MmapMut, at: usize, piece: &[u8]) {
+    if piece.len() >= TOGETHER_BYTES {
+        // Where the kernel does not know this (before Linux 5.14), they come one by one.
+        let _ = pages.advise_range(Advice::PopulateWrite, at, piece.len());
+    }
     if let Some(place) = pages.get_mut(at..at + piece.len()) {
         place.copy_from_slice(piece);
     }

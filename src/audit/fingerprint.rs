@@ -1,6 +1,7 @@
 //! How can "who read this person's passport?" be answered without storing the e-mail?
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroize;
 
 use crate::digest::first;
 use crate::json::Text;
@@ -34,8 +35,8 @@ impl Fingerprinter {
     /// Trims white space at both ends and, for an e-mail, lowers the case; character by character, so
     /// that no copy of the value is made.
     fn of_chars(&self, normalise: Normalise, chars: impl Iterator<Item = char>) -> [u8; 16] {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(match normalise {
+        let mut hashed = Hashed { context: hmac::Context::with_key(&self.key), piece: [0; PIECE], filled: 0 };
+        hashed.push(match normalise {
             Normalise::Email => b"email\0",
             Normalise::Reference => b"reference\0",
         });
@@ -49,18 +50,53 @@ impl Fingerprinter {
                 continue;
             }
             for _ in 0..std::mem::take(&mut white_space_held) {
-                context.update(b" ");
+                hashed.push(b" ");
             }
             match normalise {
                 Normalise::Email => {
                     for lower in character.to_lowercase() {
-                        context.update(lower.encode_utf8(&mut buffer).as_bytes());
+                        hashed.push(lower.encode_utf8(&mut buffer).as_bytes());
                     }
                 }
-                Normalise::Reference => context.update(character.encode_utf8(&mut buffer).as_bytes()),
+                Normalise::Reference => hashed.push(character.encode_utf8(&mut buffer).as_bytes()),
             }
         }
-        first(context.sign().as_ref())
+        hashed.end()
+    }
+}
+
+/// Bytes that are hashed in one call: a call for each character costs more than the hash itself.
+const PIECE: usize = 64;
+
+/// What is hashed, gathered in pieces that are cleared behind it.
+struct Hashed {
+    context: hmac::Context,
+    piece: [u8; PIECE],
+    filled: usize,
+}
+
+impl Hashed {
+    fn push(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if self.filled == PIECE {
+                self.hash_piece();
+            }
+            if let Some(place) = self.piece.get_mut(self.filled) {
+                *place = *byte;
+                self.filled += 1;
+            }
+        }
+    }
+
+    fn hash_piece(&mut self) {
+        self.context.update(self.piece.get(..self.filled).unwrap_or_default());
+        self.filled = 0;
+    }
+
+    fn end(mut self) -> [u8; 16] {
+        self.hash_piece();
+        self.piece.zeroize();
+        first(self.context.sign().as_ref())
     }
 }
 
@@ -77,6 +113,16 @@ mod tests {
         let plain = of(&[1; 32], Normalise::Email, "jane@example.com");
         assert_eq!(of(&[1; 32], Normalise::Email, "  Jane@EXAMPLE.com\t"), plain);
         assert_ne!(of(&[1; 32], Normalise::Email, "ja ne@example.com"), plain);
+    }
+
+    #[test]
+    fn what_is_hashed_is_the_label_and_the_value_however_long() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
+        for length in [0, 1, PIECE - 10, PIECE, 3 * PIECE + 1] {
+            let value = "x".repeat(length);
+            let whole = hmac::sign(&key, format!("reference\0{value}").as_bytes());
+            assert_eq!(of(&[1; 32], Normalise::Reference, &value), first(whole.as_ref()), "{length}");
+        }
     }
 
     #[test]

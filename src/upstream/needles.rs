@@ -1,5 +1,7 @@
 //! Does an answer hold the password, in any encoding that a server could put it in?
 
+use aho_corasick::Span;
+use aho_corasick::packed::Searcher;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
@@ -11,6 +13,8 @@ use crate::secret::Secret;
 
 /// Shorter needles occur by chance in megabytes of base64; they are searched for as they are only.
 const MIN_ENCODED_BYTES: usize = 12;
+/// So much of each needle is searched for first, of all of them at once. It is kept in memory that is not cleared.
+const BEGINNING_BYTES: usize = 3;
 /// How much of a string with escapes is unescaped at a time.
 const WINDOW_BYTES: usize = 64 << 10;
 
@@ -19,6 +23,10 @@ const WINDOW_BYTES: usize = 64 << 10;
 pub struct Needles {
     raw: Secret,
     encoded: Vec<Secret>,
+    /// Finds where one of them may begin; `None` where one is too short for that.
+    beginnings: Option<Searcher>,
+    shortest: usize,
+    longest: usize,
 }
 
 impl Needles {
@@ -41,8 +49,14 @@ impl Needles {
         forms.retain(|form| form.as_slice() != raw && !form.is_empty());
         forms.sort_unstable_by(|one, other| one.as_slice().cmp(other));
         forms.dedup();
+        let lengths = || forms.iter().map(|form| form.len()).chain([raw.len()]);
+        let (shortest, longest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
+        let beginnings = forms.iter().map(|form| form.as_slice()).chain([raw]);
+        let beginnings: Option<Vec<_>> = beginnings.map(|form| form.get(..BEGINNING_BYTES)).collect();
+        let beginnings = beginnings.and_then(Searcher::new);
         let secret = |mut form: Form| Secret::new(std::mem::take(&mut *form));
-        Self { raw: Secret::new(raw.to_vec()), encoded: forms.into_iter().map(secret).collect() }
+        let encoded = forms.into_iter().map(secret).collect();
+        Self { raw: Secret::new(raw.to_vec()), encoded, beginnings, shortest, longest }
     }
 
     /// Whether `bytes` hold the password in any form, also where any part of it is percent-encoded.
@@ -83,12 +97,30 @@ impl Needles {
 
     /// Whether `\/` can stand inside a form of the password.
     fn has_slash(&self) -> bool {
-        std::iter::once(&self.raw).chain(&self.encoded).any(|form| form.expose().contains(&b'/'))
+        self.forms().any(|form| form.contains(&b'/'))
+    }
+
+    fn forms(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.raw).chain(&self.encoded).map(Secret::expose)
     }
 
     fn found_as_written(&self, bytes: &[u8]) -> bool {
-        let holds = |needle: &Secret| memmem::find(bytes, needle.expose()).is_some();
-        holds(&self.raw) || self.encoded.iter().any(holds)
+        if bytes.len() < self.shortest {
+            return false;
+        }
+        let Some(beginnings) = &self.beginnings else {
+            return self.forms().any(|form| memmem::find(bytes, form).is_some());
+        };
+        let mut span = Span { start: 0, end: bytes.len() };
+        while let Some(place) = beginnings.find_in(bytes, span) {
+            // Several forms may begin alike, and only one of them is told.
+            let rest = bytes.get(place.start()..).unwrap_or_default();
+            if self.forms().any(|form| rest.starts_with(form)) {
+                return true;
+            }
+            span.start = place.start() + 1;
+        }
+        false
     }
 
     /// From the first `%` on, with every `%XX` resolved: which bytes a server encodes is its choice.
@@ -105,11 +137,6 @@ impl Needles {
             }
         }
         window.ends()
-    }
-
-    fn longest(&self) -> usize {
-        let encoded = self.encoded.iter().map(|form| form.expose().len());
-        encoded.chain(std::iter::once(self.raw.expose().len())).max().unwrap_or(0)
     }
 }
 
@@ -140,7 +167,7 @@ impl<'a> Window<'a> {
         }
         let found = self.ends();
         // What could be the beginning of a needle stays; percent-encoded, it is three times as long.
-        let keep = self.bytes.len().saturating_sub(self.needles.longest().saturating_mul(3));
+        let keep = self.bytes.len().saturating_sub(self.needles.longest.saturating_mul(3));
         self.bytes.drain(..keep);
         found
     }
@@ -290,6 +317,19 @@ mod tests {
                     assert!(!needles("another password").found_unescaped(&document));
                     assert!(needles(pass).found_unescaped(&document), "{string} after {pad}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_needle_is_found_at_every_place_and_behind_what_begins_like_it() {
+        for pass in ["xy", "the password of all", "aaaaaaaaaaaab"] {
+            let needles = needles(pass);
+            for before in 0..80 {
+                let text = format!("{}{pass}{}", "a".repeat(before), "z".repeat(80 - before));
+                assert!(needles.found_in(text.as_bytes()), "{pass} after {before}");
+                assert!(needles.found_in(&text.as_bytes()[..before + pass.len()]), "{pass} at the end");
+                assert!(!needles.found_in(&text.as_bytes()[..before + pass.len() - 1]), "half of {pass}");
             }
         }
     }
