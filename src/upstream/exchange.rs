@@ -1,11 +1,8 @@
 //! What becomes of one request and its answer on the wire?
 
-use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +10,13 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
+use super::outgoing::Outgoing;
 use super::pool::Pool;
 use super::retry::Left;
 use crate::budget::{Room, Shares};
@@ -103,9 +101,11 @@ impl Client {
     pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Unanswered> {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0));
         let endpoint = endpoint.ok_or(Reject::Internal).map_err(unsent)?;
+        let (body, _keeper) = Outgoing::new(exchange.parts.clone(), Arc::clone(&exchange.sent));
+        let request = self.request(body, endpoint).map_err(unsent)?;
         let mut used = None;
         let answering = async {
-            let (connection, response) = self.send(&exchange, endpoint, &mut used).await?;
+            let (connection, response) = self.send(request, &exchange, endpoint, &mut used).await?;
             Ok((self.read(response, &exchange).await.map_err(begun)?, connection))
         };
         let timed_out = begun(Reject::UpstreamTimeout(exchange.fate));
@@ -148,11 +148,11 @@ impl Client {
 
     async fn send(
         &self,
+        mut request: Request<Outgoing>,
         exchange: &Exchange,
         endpoint: &Endpoint,
         used: &mut Option<Connection>,
     ) -> Result<(Connection, Response<Incoming>), Unanswered> {
-        let mut request = self.request(exchange, endpoint).map_err(unsent)?;
         let mut reused = if exchange.fresh { MAX_REUSED } else { 0 };
         loop {
             let idle =
@@ -197,7 +197,7 @@ impl Client {
     }
 
     /// The head is made of configuration alone: nothing of the caller's reaches it.
-    fn request(&self, exchange: &Exchange, endpoint: &Endpoint) -> Result<Request<Outgoing>, Reject> {
+    fn request(&self, body: Outgoing, endpoint: &Endpoint) -> Result<Request<Outgoing>, Reject> {
         let url = &endpoint.url;
         let http2 = self.config.upstream.http == HttpVersion::Http2;
         let uri = if http2 {
@@ -206,7 +206,6 @@ impl Client {
         } else {
             Uri::builder().path_and_query(&*url.path).build()
         };
-        let body = Outgoing { parts: exchange.parts.clone(), sent: Arc::clone(&exchange.sent) };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.map_err(|_| Reject::Internal)?;
@@ -307,35 +306,4 @@ fn is_ambiguous(headers: &HeaderMap) -> bool {
     let Some(coding) = codings.next() else { return false };
     let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     !chunked || codings.next().is_some() || headers.contains_key(CONTENT_LENGTH)
-}
-
-/// The two slices of a sealed request, as a body.
-pub struct Outgoing {
-    parts: [Bytes; 2],
-    sent: Arc<AtomicU64>,
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        let next = this.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
-        Poll::Ready(next.map(|part| {
-            this.sent.fetch_add(part.len() as u64, Ordering::Relaxed);
-            Ok(Frame::data(part))
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.parts.iter().all(Bytes::is_empty)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
-    }
 }

@@ -7,6 +7,7 @@ mod exchange;
 mod jitter;
 mod lanes;
 mod needles;
+mod outgoing;
 mod pool;
 mod resolve;
 mod retry;
@@ -17,8 +18,9 @@ mod wire;
 
 pub use answer::{Judged, allowed_headers, judge};
 pub use connect::{Connector, probe};
-pub use exchange::{Answered, Client, Exchange, Outgoing, Unanswered};
+pub use exchange::{Answered, Client, Exchange, Unanswered};
 pub use lanes::{Lanes, Pass};
 pub use needles::Needles;
+pub use outgoing::Outgoing;
 pub use retry::{Again, Ended, Left, pause};
 pub use wire::{Look, Reach, Reached, Wire};

@@ -1,0 +1,64 @@
+//! What becomes of requests while streams, time or memory are short?
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tower::ServiceExt;
+
+use crate::fixture::{Answered, Fixture, read, request};
+use crate::peer::{Peer, gateway_before, says};
+
+const UPDATE: &str = r#"{"service":"updateStatus","target":{"email":"jane@example.com","status":"PASS"}}"#;
+const SUCCESS: &str = r#"{"result":"Success"}"#;
+
+/// The record of a problem.
+fn record_of(fixture: &Fixture, problem: &Answered) -> Value {
+    let problem: Value = serde_json::from_str(&problem.text).unwrap();
+    let instance = problem["instance"].as_str().unwrap().to_owned();
+    let mut lines = fixture.outcomes().into_iter();
+    lines.find(|line| instance.ends_with(line["id"].as_str().unwrap())).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_given_up_while_no_stream_is_free_is_never_sent() {
+    let (bodies, answers) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
+    let (whole, permits) = (Arc::clone(&bodies), Arc::clone(&answers));
+    let hanging = move |request: Request<Incoming>| {
+        let (whole, permits) = (Arc::clone(&whole), Arc::clone(&permits));
+        async move {
+            if request.into_body().collect().await.is_ok() {
+                whole.fetch_add(1, Ordering::Relaxed);
+            }
+            permits.acquire().await.unwrap().forget();
+            says(200, SUCCESS)
+        }
+    };
+    let peer = Peer { streams: 2, ..Peer::new(hanging) };
+    let connections = Arc::clone(&peer.connections);
+    let (fixture, stack) = gateway_before(peer, &[("endpoints.storage.deadline", "3s")]);
+
+    let post = |millis| {
+        let stack = stack.clone();
+        async move {
+            sleep(Duration::from_millis(millis)).await;
+            stack.oneshot(request(UPDATE)).await
+        }
+    };
+    let (Ok(_), Ok(_), Ok(parked)) = tokio::join!(post(0), post(500), post(1_000));
+    let parked = read(parked).await;
+    assert_eq!(parked.refusal(), (504, "upstream_timeout".to_owned()));
+    // A stream is free, and its connection in use.
+    answers.add_permits(1);
+    sleep(Duration::from_secs(1)).await;
+
+    assert_eq!((bodies.load(Ordering::Relaxed), connections.load(Ordering::Relaxed)), (2, 1));
+    let record = record_of(&fixture, &parked);
+    assert_eq!((&record["bytes"]["sent"], record["upstream"].get("outcome_unknown")), (&json!(0), None));
+}
