@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
 use super::outgoing::Outgoing;
-use super::pool::Pool;
+use super::pool::{Pool, Share};
 use super::retry::Left;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
@@ -103,16 +103,13 @@ impl Client {
         let endpoint = endpoint.ok_or(Reject::Internal).map_err(unsent)?;
         let (body, _keeper) = Outgoing::new(exchange.parts.clone(), Arc::clone(&exchange.sent));
         let request = self.request(body, endpoint).map_err(unsent)?;
-        let mut used = None;
+        let mut used = Share::none(&self.pool, exchange.caller, exchange.endpoint);
         let answering = async {
             let (connection, response) = self.send(request, &exchange, endpoint, &mut used).await?;
             Ok((self.read(response, &exchange).await.map_err(begun)?, connection))
         };
         let timed_out = begun(Reject::UpstreamTimeout(exchange.fate));
         let ended = timeout_at(exchange.deadline, answering).await.unwrap_or(Err(timed_out));
-        if let (Err(_), Some(share)) = (&ended, &used) {
-            share.doubt();
-        }
         let (answered, mut connection) = ended?;
         if let Connection::Http1 { sender, .. } = &mut connection {
             // hyper marks the connection idle when it has seen the end of the answer, and written the
@@ -122,6 +119,7 @@ impl Client {
                 self.pool.put(exchange.caller, exchange.endpoint, connection);
             }
         }
+        used.settle();
         Ok(answered)
     }
 
@@ -151,7 +149,7 @@ impl Client {
         mut request: Request<Outgoing>,
         exchange: &Exchange,
         endpoint: &Endpoint,
-        used: &mut Option<Connection>,
+        used: &mut Share<'_>,
     ) -> Result<(Connection, Response<Incoming>), Unanswered> {
         let mut reused = if exchange.fresh { MAX_REUSED } else { 0 };
         loop {
@@ -162,7 +160,7 @@ impl Client {
                 Some(connection) => connection,
                 None => self.connect(exchange, endpoint).await.map_err(unsent)?,
             };
-            *used = connection.share();
+            used.is_of(&connection);
             match connection.send(request).await {
                 Ok(response) => return Ok((connection, response)),
                 // hyper gives a request back only where it had not begun with it: not a byte was written.

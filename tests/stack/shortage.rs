@@ -1,5 +1,6 @@
 //! What becomes of requests while streams, time or memory are short?
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use crate::fixture::{Answered, Fixture, read, request};
+use crate::fixture::{Answered, Fixture, STATUS, read, request};
 use crate::peer::{Peer, gateway_before, says};
 
 const UPDATE: &str = r#"{"service":"updateStatus","target":{"email":"jane@example.com","status":"PASS"}}"#;
@@ -61,4 +62,18 @@ async fn a_write_that_is_given_up_while_no_stream_is_free_is_never_sent() {
     assert_eq!((bodies.load(Ordering::Relaxed), connections.load(Ordering::Relaxed)), (2, 1));
     let record = record_of(&fixture, &parked);
     assert_eq!((&record["bytes"]["sent"], record["upstream"].get("outcome_unknown")), (&json!(0), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_cut_is_tried_again_on_another_connection() {
+    let requests = Arc::new(AtomicU32::new(0));
+    let first_hangs = move |_| {
+        let first = requests.fetch_add(1, Ordering::Relaxed) == 0;
+        async move { if first { pending().await } else { says(200, SUCCESS) } }
+    };
+    let peer = Peer::new(first_hangs);
+    let connections = Arc::clone(&peer.connections);
+    let (_fixture, stack) = gateway_before(peer, &[("upstream.retry.attempt_timeout", "1s")]);
+    let Ok(answer) = stack.oneshot(request(STATUS)).await;
+    assert_eq!((answer.status().as_u16(), connections.load(Ordering::Relaxed)), (200, 2));
 }
