@@ -30,7 +30,8 @@ const SMALL_BYTES: u64 = 64 << 10;
 /// More stale connections than this are not tried; the next one is fresh.
 const MAX_REUSED: u8 = 2;
 
-/// How long an answer that is here waits for its connection to become fit for the next request.
+/// How long an answer that is here waits for its connection to become fit for the next request: the end of the answer
+/// was seen, and the whole request written. An upstream that answered early may never read the rest of it.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Sends requests to the endpoints of one configuration.
@@ -101,7 +102,7 @@ impl Client {
     pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Unanswered> {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0));
         let endpoint = endpoint.ok_or(Reject::Internal).map_err(unsent)?;
-        let (body, _keeper) = Outgoing::new(exchange.parts.clone(), Arc::clone(&exchange.sent));
+        let (body, keeper) = Outgoing::new(exchange.parts.clone(), Arc::clone(&exchange.sent));
         let request = self.request(body, endpoint).map_err(unsent)?;
         let mut used = Share::none(&self.pool, exchange.caller, exchange.endpoint);
         let answering = async {
@@ -111,15 +112,19 @@ impl Client {
         let timed_out = begun(Reject::UpstreamTimeout(exchange.fate));
         let ended = timeout_at(exchange.deadline, answering).await.unwrap_or(Err(timed_out));
         let (answered, mut connection) = ended?;
-        if let Connection::Http1 { sender, .. } = &mut connection {
-            // hyper marks the connection idle when it has seen the end of the answer, and written the
-            // whole request: an upstream that answered early may never read the rest of it.
-            let ready = timeout(SETTLE, sender.ready()).await;
-            if matches!(ready, Ok(Ok(()))) {
-                self.pool.put(exchange.caller, exchange.endpoint, connection);
+        match &mut connection {
+            Connection::Http1 { sender, .. } => {
+                if matches!(timeout(SETTLE, sender.ready()).await, Ok(Ok(()))) {
+                    self.pool.put(exchange.caller, exchange.endpoint, connection);
+                }
+            }
+            // Until its end the connection would keep what is left of the body, and the room that it takes.
+            Connection::Http2 { .. } => {
+                if timeout(SETTLE, keeper.let_go()).await.is_ok() {
+                    used.settle();
+                }
             }
         }
-        used.settle();
         Ok(answered)
     }
 

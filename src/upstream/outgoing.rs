@@ -3,14 +3,16 @@
 //! hyper keeps a request that waits for its turn on a connection of HTTP/2, also when nobody waits for its answer any
 //! more, and would send it once there is room. So each body leaves through a gate, which its attempt closes at its end.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
 
 /// The two slices of a sealed request, as the body of one attempt.
 pub struct Outgoing {
@@ -18,9 +20,18 @@ pub struct Outgoing {
     gate: Arc<Gate>,
 }
 
+/// A slice that was handed to a connection.
+pub struct Piece {
+    bytes: Bytes,
+    _gate: Arc<Gate>,
+}
+
 /// What the attempt keeps of its body. When this is dropped, nothing leaves that has not begun to, and what was counted
 /// until then is all.
-pub struct Keeper(Weak<Gate>);
+pub struct Keeper {
+    gate: Weak<Gate>,
+    held: oneshot::Receiver<Infallible>,
+}
 
 /// The attempt that the body belongs to is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,21 +40,32 @@ pub struct GivenUp;
 struct Gate {
     /// Counts the bytes that leave; `None`: it is closed.
     sent: Mutex<Option<Arc<AtomicU64>>>,
+    /// Ends with the last slice of the body.
+    _held: oneshot::Sender<Infallible>,
 }
 
 impl Outgoing {
     /// A body of `parts`; `sent` counts those of its bytes that are handed to a connection.
     #[must_use]
     pub fn new(parts: [Bytes; 2], sent: Arc<AtomicU64>) -> (Self, Keeper) {
-        let gate = Arc::new(Gate { sent: Mutex::new(Some(sent)) });
-        let keeper = Keeper(Arc::downgrade(&gate));
+        let (holding, held) = oneshot::channel();
+        let gate = Arc::new(Gate { sent: Mutex::new(Some(sent)), _held: holding });
+        let keeper = Keeper { gate: Arc::downgrade(&gate), held };
         (Self { parts, gate }, keeper)
+    }
+}
+
+impl Keeper {
+    /// Ends when no connection holds any of the body any more.
+    pub async fn let_go(mut self) {
+        // Nothing is ever sent.
+        let _ = (&mut self.held).await;
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        if let Some(gate) = self.0.upgrade() {
+        if let Some(gate) = self.gate.upgrade() {
             *gate.lock() = None;
         }
     }
@@ -63,15 +85,15 @@ impl Gate {
 }
 
 impl Body for Outgoing {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = GivenUp;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, GivenUp>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, GivenUp>>> {
         let this = self.get_mut();
         let next = this.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
         Poll::Ready(next.map(|bytes| {
             this.gate.pass(bytes.len())?;
-            Ok(Frame::data(bytes))
+            Ok(Frame::data(Piece { bytes, _gate: Arc::clone(&this.gate) }))
         }))
     }
 
@@ -81,6 +103,20 @@ impl Body for Outgoing {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
     }
 }
 
@@ -106,7 +142,7 @@ mod tests {
         (body, keeper, sent)
     }
 
-    fn next(body: &mut Outgoing) -> Option<Result<Bytes, GivenUp>> {
+    fn next(body: &mut Outgoing) -> Option<Result<Piece, GivenUp>> {
         let frame = body.frame().now_or_never().unwrap();
         frame.map(|frame| frame.map(|frame| frame.into_data().ok().unwrap()))
     }
@@ -114,9 +150,9 @@ mod tests {
     #[test]
     fn what_leaves_is_counted() {
         let (mut body, _keeper, sent) = body();
-        assert_eq!(next(&mut body).unwrap().unwrap(), "{");
+        assert_eq!(next(&mut body).unwrap().unwrap().chunk(), b"{");
         assert_eq!(sent.load(Ordering::Relaxed), 1);
-        assert_eq!(next(&mut body).unwrap().unwrap(), "}}");
+        assert_eq!(next(&mut body).unwrap().unwrap().chunk(), b"}}");
         assert_eq!((next(&mut body).is_none(), sent.load(Ordering::Relaxed)), (true, 3));
     }
 
@@ -129,5 +165,16 @@ mod tests {
             assert_eq!(next(&mut body).unwrap().err(), Some(GivenUp));
             assert_eq!(sent.load(Ordering::Relaxed), before);
         }
+    }
+
+    #[test]
+    fn a_body_is_let_go_of_with_its_last_slice() {
+        let (mut body, keeper, _) = body();
+        let mut let_go = Box::pin(keeper.let_go());
+        let pieces: Vec<_> = std::iter::from_fn(|| next(&mut body)).collect();
+        drop(body);
+        assert!(let_go.as_mut().now_or_never().is_none());
+        drop(pieces);
+        assert!(let_go.now_or_never().is_some());
     }
 }

@@ -1,10 +1,11 @@
 //! What becomes of requests while streams, time or memory are short?
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dcams_gateway::upstream::Reach;
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -76,4 +77,43 @@ async fn a_read_that_is_cut_is_tried_again_on_another_connection() {
     let (_fixture, stack) = gateway_before(peer, &[("upstream.retry.attempt_timeout", "1s")]);
     let Ok(answer) = stack.oneshot(request(STATUS)).await;
     assert_eq!((answer.status().as_u16(), connections.load(Ordering::Relaxed)), (200, 2));
+}
+
+const LARGE: usize = 700 << 10;
+
+/// Posts writes of these sizes, one after the other: how many connections there were, and whether all memory was freed.
+async fn post<F>(peer: Peer<F>, sizes: &[usize]) -> (u32, bool)
+where
+    Peer<F>: Reach + 'static,
+{
+    let connections = Arc::clone(&peer.connections);
+    let (fixture, stack) = gateway_before(peer, &[]);
+    for size in sizes {
+        let Ok(answer) = stack.clone().oneshot(request(format!("{UPDATE}{}", " ".repeat(*size)))).await;
+        assert_eq!(read(answer).await.text, SUCCESS);
+    }
+    sleep(Duration::from_secs(1)).await;
+    let none = fixture.gateway.metrics.render().contains("dcams_gateway_memory_bytes{kind=\"bodies\"} 0");
+    (connections.load(Ordering::Relaxed), none)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_does_not_keep_a_body_that_was_answered_before_it_was_read() {
+    let unread = Arc::new(Mutex::new(Vec::new()));
+    let early = move |request: Request<Incoming>| {
+        unread.lock().unwrap().push(request.into_body());
+        async { says(200, SUCCESS) }
+    };
+    let peer = Peer { window: 1_000, ..Peer::new(early) };
+    assert_eq!(post(peer, &[LARGE, LARGE]).await, (2, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_took_a_body_takes_the_next() {
+    let reading = |request: Request<Incoming>| async {
+        request.into_body().collect().await.unwrap();
+        says(200, SUCCESS)
+    };
+    let peer = Peer { window: 1_000, ..Peer::new(reading) };
+    assert_eq!(post(peer, &[0, LARGE, 0, LARGE]).await, (1, true));
 }
