@@ -19,6 +19,7 @@ use super::connect::{Connection, Connector};
 use super::outgoing::Outgoing;
 use super::pool::{Pool, Share};
 use super::retry::Left;
+use super::waits::Waits;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
@@ -56,6 +57,8 @@ pub struct Exchange {
     pub fate: Fate,
     /// Counts body bytes handed to a connection.
     pub sent: Arc<AtomicU64>,
+    /// Counts the time for which its answer waits for room.
+    pub waits: Arc<Waits>,
     /// Whether idle connections are left alone: one of them was closed a moment ago.
     pub fresh: bool,
 }
@@ -107,11 +110,10 @@ impl Client {
         let mut used = Share::none(&self.pool, exchange.caller, exchange.endpoint);
         let answering = async {
             let (connection, response) = self.send(request, &exchange, endpoint, &mut used).await?;
-            Ok((self.read(response, &exchange).await.map_err(begun)?, connection))
+            Ok((self.read(response, &exchange).await?, connection))
         };
-        let timed_out = begun(Reject::UpstreamTimeout(exchange.fate));
-        let ended = timeout_at(exchange.deadline, answering).await.unwrap_or(Err(timed_out));
-        let (answered, mut connection) = ended?;
+        let ended = timeout_at(exchange.deadline, answering).await;
+        let (answered, mut connection) = ended.unwrap_or_else(|_| Err(out_of_time(&exchange)))?;
         match &mut connection {
             Connection::Http1 { sender, .. } => {
                 if matches!(timeout(SETTLE, sender.ready()).await, Ok(Ok(()))) {
@@ -227,50 +229,65 @@ impl Client {
         Ok(request)
     }
 
-    async fn read(&self, response: Response<Incoming>, exchange: &Exchange) -> Result<Answered, Reject> {
+    async fn read(&self, response: Response<Incoming>, exchange: &Exchange) -> Result<Answered, Unanswered> {
         let (head, mut body) = response.into_parts();
         let limit = self.config.upstream.answer_limit_bytes;
         let promised = body.size_hint().exact().filter(|bytes| *bytes <= limit);
         if body.size_hint().lower() > limit || is_ambiguous(&head.headers) {
-            return Err(Reject::UpstreamInvalid(exchange.fate));
+            return Err(begun(Reject::UpstreamInvalid(exchange.fate)));
         }
-        let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal)?;
+        let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal).map_err(begun)?;
         let most = usize::try_from(promised.unwrap_or(limit)).unwrap_or(usize::MAX);
         let mut pages = Pages::new(most);
         if let Some(promised) = promised {
             // All at once: answers that each hold a part and wait for the rest would never end.
             let patience = exchange.deadline.saturating_duration_since(Instant::now());
-            self.make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange.fate).await?;
+            make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange).await?;
         }
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
+            let frame = frame.map_err(|error| begun(failure(&error, exchange.fate)))?;
             let Ok(chunk) = frame.into_data() else { continue };
             let (before, after) = (pages.len() as u64, pages.len() as u64 + chunk.len() as u64);
             if after > limit {
-                return Err(Reject::UpstreamInvalid(exchange.fate));
+                return Err(begun(Reject::UpstreamInvalid(exchange.fate)));
             }
             if promised.is_none() {
                 let more = after.saturating_sub(before.max(SMALL_BYTES));
-                self.make_room(&mut room, more, self.config.data.budget_wait, exchange.fate).await?;
+                make_room(&mut room, more, self.config.data.budget_wait, exchange).await?;
             }
             pages.push(chunk);
         }
         Ok(Answered { status: head.status, headers: head.headers, body: pages.into_bytes(room) })
     }
+}
 
-    async fn make_room(
-        &self,
-        room: &mut Room,
-        bytes: u64,
-        patience: Duration,
-        fate: Fate,
-    ) -> Result<(), Reject> {
-        let grown = if bytes == 0 { Ok(()) } else { room.grow(bytes, patience).await };
-        grown.map_err(|_| match fate {
-            Fate::Harmless => Reject::Overloaded,
-            Fate::Unknown => Reject::UpstreamTimeout(fate),
-        })
+async fn make_room(
+    room: &mut Room,
+    bytes: u64,
+    patience: Duration,
+    exchange: &Exchange,
+) -> Result<(), Unanswered> {
+    if bytes == 0 {
+        return Ok(());
     }
+    exchange.waits.during(room.grow(bytes, patience)).await.map_err(|_| without_room(exchange.fate))
+}
+
+/// The deadline has come. Where the answer waited for room, it is not the upstream that took too long.
+fn out_of_time(exchange: &Exchange) -> Unanswered {
+    match exchange.waits.so_far() {
+        Duration::ZERO => begun(Reject::UpstreamTimeout(exchange.fate)),
+        _ => without_room(exchange.fate),
+    }
+}
+
+/// It was answered, and there was no room for the answer.
+fn without_room(fate: Fate) -> Unanswered {
+    let reject = match fate {
+        Fate::Harmless => Reject::Overloaded,
+        Fate::Unknown => Reject::UpstreamTimeout(fate),
+    };
+    Unanswered { reject, left: Left::Answered }
 }
 
 /// Nothing of the request has left.
@@ -309,4 +326,28 @@ fn is_ambiguous(headers: &HeaderMap) -> bool {
     let Some(coding) = codings.next() else { return false };
     let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     !chunked || codings.next().is_some() || headers.contains_key(CONTENT_LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_put_down_to_the_upstream_where_no_room_was_waited_for() {
+        for fate in [Fate::Harmless, Fate::Unknown] {
+            let exchange = Exchange {
+                caller: CallerId(0),
+                endpoint: EndpointId(0),
+                parts: [Bytes::new(), Bytes::new()],
+                deadline: Instant::now(),
+                fate,
+                sent: Arc::default(),
+                waits: Arc::default(),
+                fresh: false,
+            };
+            assert_eq!(out_of_time(&exchange), begun(Reject::UpstreamTimeout(fate)));
+            exchange.waits.during(tokio::time::sleep(SETTLE)).await;
+            assert_eq!(out_of_time(&exchange), without_room(fate));
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod retry;
 mod signs;
 mod tally;
 mod told;
+mod waits;
 mod wire;
 
 pub use answer::{Judged, allowed_headers, judge};
@@ -23,4 +24,5 @@ pub use lanes::{Lanes, Pass};
 pub use needles::Needles;
 pub use outgoing::Outgoing;
 pub use retry::{Again, Ended, Left, pause};
+pub use waits::Waits;
 pub use wire::{Look, Reach, Reached, Wire};

@@ -20,6 +20,22 @@ use crate::peer::{Peer, gateway_before, says};
 const UPDATE: &str = r#"{"service":"updateStatus","target":{"email":"jane@example.com","status":"PASS"}}"#;
 const SUCCESS: &str = r#"{"result":"Success"}"#;
 
+/// Two answers of this size do not fit into `TIGHT`.
+fn large() -> String {
+    format!(r#"{{"result":"Success","images":"{}"}}"#, "A".repeat(600 << 10))
+}
+
+/// One failure of the upstream opens a breaker.
+const TIGHT: [(&str, &str); 7] = [
+    ("data.answer_budget", "1MiB"),
+    ("upstream.answer_limit", "1MiB"),
+    ("upstream.retry.attempt_timeout", "1s"),
+    ("upstream.breaker.failures", "1"),
+    ("upstream.breaker.share", "1%"),
+    ("upstream.breaker.slow", "2s"),
+    ("endpoints.storage.deadline", "10s"),
+];
+
 /// The record of a problem.
 fn record_of(fixture: &Fixture, problem: &Answered) -> Value {
     let problem: Value = serde_json::from_str(&problem.text).unwrap();
@@ -116,4 +132,57 @@ async fn a_connection_that_took_a_body_takes_the_next() {
     };
     let peer = Peer { window: 1_000, ..Peer::new(reading) };
     assert_eq!(post(peer, &[0, LARGE, 0, LARGE]).await, (1, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_waits_for_our_memory_is_neither_asked_for_again_nor_a_failure() {
+    let requests = Arc::new(AtomicU32::new(0));
+    let counting = Arc::clone(&requests);
+    let peer = Peer::new(move |_| {
+        counting.fetch_add(1, Ordering::Relaxed);
+        async { says(200, large()) }
+    });
+    let (_fixture, stack) = gateway_before(peer, &TIGHT);
+    let Ok(holding) = stack.clone().oneshot(request(STATUS)).await;
+    let letting_go = async move {
+        sleep(Duration::from_secs(5)).await;
+        drop(holding);
+    };
+    let (Ok(waiting), ()) = tokio::join!(stack.clone().oneshot(request(STATUS)), letting_go);
+    assert_eq!(waiting.status().as_u16(), 200);
+    drop(waiting);
+    let Ok(next) = stack.oneshot(request(STATUS)).await;
+    assert_eq!((next.status().as_u16(), requests.load(Ordering::Relaxed)), (200, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_waits_for_our_memory_in_vain_is_our_overload() {
+    let (fixture, stack) = gateway_before(Peer::new(|_| async { says(200, large()) }), &TIGHT);
+    let Ok(holding) = stack.clone().oneshot(request(STATUS)).await;
+    let Ok(refused) = stack.clone().oneshot(request(STATUS)).await;
+    let refused = read(refused).await;
+    assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
+    drop(holding);
+    let Ok(next) = stack.oneshot(request(STATUS)).await;
+    assert_eq!(next.status().as_u16(), 200, "no breaker opened");
+    drop(next);
+    assert_eq!(record_of(&fixture, &refused)["upstream"]["attempts"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_waits_for_our_memory_opens_no_breaker() {
+    let (_fixture, stack) = gateway_before(Peer::new(|_| async { says(200, large()) }), &TIGHT);
+    for freed_in_time in [true, false] {
+        let Ok(holding) = stack.clone().oneshot(request(STATUS)).await;
+        let Ok(told) = stack.clone().oneshot(request(UPDATE)).await;
+        let told = read(told).await;
+        assert_eq!(told.refusal(), (504, "upstream_timeout".to_owned()));
+        assert!(told.text.contains(r#""outcome":"unknown""#), "{}", told.text);
+        // It is seen through for another ten seconds.
+        sleep(Duration::from_secs(if freed_in_time { 5 } else { 11 })).await;
+        drop(holding);
+        sleep(Duration::from_secs(1)).await;
+        let Ok(next) = stack.clone().oneshot(request(UPDATE)).await;
+        assert_eq!(next.status().as_u16(), 200, "no breaker opened");
+    }
 }
