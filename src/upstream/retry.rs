@@ -100,6 +100,13 @@ impl Ended {
         }
     }
 
+    /// Whether an answer that ended it so says what became of the request. A 5xx of something in between does not: what
+    /// it could not get may have happened.
+    #[must_use]
+    pub fn is_conclusive(self) -> bool {
+        matches!(self, Self::Answered | Self::ClientError)
+    }
+
     /// The retry rule.
     #[must_use]
     pub fn again(self, effect: Effect) -> Again {

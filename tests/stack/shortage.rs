@@ -1,5 +1,6 @@
 //! What becomes of requests while streams, time or memory are short?
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -185,4 +186,43 @@ async fn a_write_whose_answer_waits_for_our_memory_opens_no_breaker() {
         let Ok(next) = stack.clone().oneshot(request(UPDATE)).await;
         assert_eq!(next.status().as_u16(), 200, "no breaker opened");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_5xx_of_something_in_between_leaves_the_outcome_of_a_write_unknown() {
+    const OTHER: &str = r#"{"error":"no backend"}"#;
+    const ERROR: &str = r#"{"result":"Error","message":"?"}"#;
+    let cases = [
+        (502, OTHER, true),
+        (503, OTHER, true),
+        (504, OTHER, true),
+        (500, OTHER, true),
+        (404, OTHER, false),
+        (503, ERROR, false),
+        (200, SUCCESS, false),
+    ];
+    let answers = Arc::new(Mutex::new(cases.map(|(status, body, _)| (status, body)).into_iter().collect()));
+    let peer = Peer::new(move |_| {
+        let (status, body) = VecDeque::pop_front(&mut *answers.lock().unwrap()).unwrap();
+        async move { says(status, body) }
+    });
+    let (fixture, stack) = gateway_before(peer, &[("upstream.breaker.failures", "0")]);
+    for (status, body, _) in cases {
+        let Ok(answer) = stack.clone().oneshot(request(UPDATE)).await;
+        let answer = read(answer).await;
+        assert_eq!(
+            (answer.head.status.as_u16(), &*answer.text),
+            (status, body),
+            "the caller sees it as it is"
+        );
+    }
+    let told: Vec<_> = fixture
+        .outcomes()
+        .iter()
+        .map(|line| {
+            let unknown = line["upstream"].get("outcome_unknown").is_some();
+            (line["outcome"].clone(), line["status"].clone(), unknown)
+        })
+        .collect();
+    assert_eq!(told, cases.map(|(status, _, unknown)| (json!("forwarded"), json!(status), unknown)));
 }

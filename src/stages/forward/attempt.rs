@@ -66,7 +66,7 @@ impl Parts {
                 (Err(reject), Ended::unanswered(&reject, left))
             }
         };
-        under_way.ended(&result);
+        under_way.ended(&result, ended);
         drop(under_way);
         if let Some(pass) = pass {
             pass.settle(ended);
@@ -185,8 +185,8 @@ impl<'a> UnderWay<'a> {
         self.sealed.sent.load(Ordering::Relaxed) > self.before
     }
 
-    fn ended(&mut self, result: &Result<(Answered, Judged), Reject>) {
-        self.settled = result.is_ok();
+    fn ended(&mut self, result: &Result<(Answered, Judged), Reject>, ended: Ended) {
+        self.settled = result.is_ok() && ended.is_conclusive();
         self.reject = match result {
             Ok((_, judged)) if rejected(judged) => Some(Reject::UpstreamCredentialsRejected),
             Ok(_) => None,
