@@ -121,6 +121,11 @@ impl Reservation {
     ///
     /// [`Full`]; what was reserved before stays reserved.
     pub async fn grow(&mut self, bytes: u64, patience: Duration) -> Result<(), Full> {
+        self.grow_asking(bytes, patience, || ()).await
+    }
+
+    /// As [`Self::grow`]; `ask` is called whenever there is too little, and what was given back may have gone to others.
+    async fn grow_asking(&mut self, bytes: u64, patience: Duration, ask: impl Fn()) -> Result<(), Full> {
         if self.try_grow(bytes) {
             return Ok(());
         }
@@ -137,6 +142,7 @@ impl Reservation {
             if self.try_grow(bytes) {
                 return Ok(());
             }
+            ask();
             tokio::time::timeout_at(deadline, freed).await.map_err(|_| Full)?;
         }
     }
@@ -184,11 +190,11 @@ pub struct Shares {
 
 /// Bytes of one body or answer: of its caller's share and of the whole.
 pub struct Room {
+    /// That it is slow, while it is. Dropped before its bytes are given back: they must not count as still to be had.
+    straggler: Option<Straggler>,
     of_caller: Reservation,
     of_all: Reservation,
     stragglers: Stragglers,
-    /// That it is slow, while it is.
-    straggler: Option<Straggler>,
 }
 
 /// What stayed full.
@@ -212,33 +218,37 @@ impl Shares {
     pub fn room(&self, caller: CallerId) -> Option<Room> {
         let of_caller = self.callers.get(usize::from(caller.0))?.reserve_none();
         let (of_all, stragglers) = (self.all.reserve_none(), self.all.shared.stragglers.clone());
-        Some(Room { of_caller, of_all, stragglers, straggler: None })
+        Some(Room { straggler: None, of_caller, of_all, stragglers })
     }
 }
 
 impl Room {
-    /// Makes room for `bytes` more, waiting up to `patience` for the caller's share and for the whole each.
+    /// Makes room for `bytes` more, waiting up to `patience` for the caller's share and for the whole each; a straggler
+    /// waits no longer than until others need what it holds.
     ///
     /// # Errors
     ///
     /// [`Short`]; what was reserved before stays reserved.
     pub async fn grow(&mut self, bytes: u64, patience: Duration) -> Result<(), Short> {
-        let share = self.of_caller.budget.limit();
-        self.of_caller.grow(bytes, patience).await.map_err(|Full| Short::OfCaller(share))?;
-        if self.of_all.try_grow(bytes) {
-            return self.held();
+        let Self { straggler, of_caller, of_all, stragglers } = self;
+        let share = of_caller.budget.limit();
+        let growing = async {
+            of_caller.grow(bytes, patience).await.map_err(|Full| Short::OfCaller(share))?;
+            // One straggler does not send another away.
+            let ask = || {
+                if straggler.is_none() {
+                    stragglers.send_away(bytes)
+                }
+            };
+            of_all.grow_asking(bytes, patience, ask).await.map_err(|Full| Short::OfAll)
+        };
+        let Some(straggler) = &*straggler else { return growing.await };
+        tokio::select! {
+            biased;
+            grown = growing => grown?,
+            () = straggler.sent_away() => return Err(Short::OfAll),
         }
-        if self.straggler.is_none() {
-            self.stragglers.send_away(bytes);
-        }
-        self.of_all.grow(bytes, patience).await.map_err(|Full| Short::OfAll)?;
-        self.held()
-    }
-
-    fn held(&self) -> Result<(), Short> {
-        if let Some(straggler) = &self.straggler {
-            straggler.holds(self.of_all.bytes);
-        }
+        straggler.holds(of_all.bytes);
         Ok(())
     }
 
@@ -279,6 +289,8 @@ impl Room {
         self.of_caller.give_up(u64::MAX);
         self.of_all.give_up(u64::MAX);
         self.straggler.get_or_insert_with(|| self.stragglers.add(self.of_all.bytes));
+        // Those who wait already may ask for what it holds.
+        self.of_all.budget.shared.freed.notify_waiters();
     }
 
     /// Ends when others need what this straggler holds.
@@ -299,6 +311,8 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -384,6 +398,90 @@ mod tests {
         };
         let (grown, ()) = tokio::join!(other.grow(4, Duration::from_secs(1)), giving_way);
         assert_eq!((grown, shares.all.used()), (Ok(()), 4));
+    }
+
+    /// Room for one caller each, of ten bytes.
+    fn rooms<const N: usize>() -> (Budget, [Room; N]) {
+        let all = Budget::new(10, None);
+        let shares = Shares::new(all.clone(), (0..N).map(|_| Budget::new(10, None)));
+        let room = |caller| shares.room(CallerId(u16::try_from(caller).unwrap())).unwrap();
+        (all, std::array::from_fn(room))
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_already_is_given_way_by_what_becomes_a_straggler_later() {
+        let (all, [mut slow, mut other]) = rooms();
+        assert_eq!(slow.grow(9, Duration::ZERO).await, Ok(()));
+        let giving_way = async {
+            tokio::task::yield_now().await;
+            slow.straggle();
+            slow.sent_away().await;
+            drop(slow);
+        };
+        let (grown, _) = tokio::join!(other.grow(4, SECOND), timeout(9 * SECOND, giving_way));
+        assert_eq!((grown, all.used()), (Ok(()), 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_straggler_gives_way_where_others_took_what_the_first_gave_back() {
+        let (all, [mut first, mut second, mut other, mut quick]) = rooms();
+        for slow in [&mut first, &mut second] {
+            assert_eq!(slow.grow(5, Duration::ZERO).await, Ok(()));
+            slow.straggle();
+        }
+        let giving_way = async {
+            first.sent_away().await;
+            drop(first);
+            assert_eq!(quick.grow(5, Duration::ZERO).await, Ok(()));
+            second.sent_away().await;
+            drop(second);
+        };
+        let (grown, _) = tokio::join!(other.grow(5, SECOND), timeout(9 * SECOND, giving_way));
+        assert_eq!((grown, all.used()), (Ok(()), 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_straggler_that_waits_for_more_gives_way_too() {
+        for of_share in [false, true] {
+            let all = Budget::new(10, None);
+            let callers = [5, 10, 10].map(|bytes| Budget::new(if of_share { bytes } else { 10 }, None));
+            let shares = Shares::new(all.clone(), callers.into_iter());
+            let [mut slow, mut kept, mut other] = [0, 1, 2].map(|id| shares.room(CallerId(id)).unwrap());
+            assert_eq!(slow.grow(5, Duration::ZERO).await, Ok(()));
+            assert_eq!(kept.grow(5, Duration::ZERO).await, Ok(()));
+            slow.straggle();
+            let giving_way = async {
+                let grown = slow.grow(1, 9 * SECOND).await;
+                drop(slow);
+                grown
+            };
+            let (gave_way, grown) = tokio::join!(giving_way, other.grow(4, SECOND));
+            assert_eq!((gave_way, grown, all.used()), (Err(Short::OfAll), Ok(()), 9), "{of_share}");
+        }
+    }
+
+    /// Notes what can be had of stragglers when it is woken.
+    struct Woken(Stragglers, AtomicU64);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.1.store(self.0.hold(), Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_straggler_gave_back_does_not_count_as_still_to_be_had() {
+        let (all, [mut slow, mut other]) = rooms();
+        assert_eq!(slow.grow(9, Duration::ZERO).await, Ok(()));
+        slow.straggle();
+        let woken = Arc::new(Woken(all.shared.stragglers.clone(), AtomicU64::new(u64::MAX)));
+        let waker = std::task::Waker::from(Arc::clone(&woken));
+        let mut growing = std::pin::pin!(other.grow(4, SECOND));
+        assert!(growing.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+        drop(slow);
+        assert_eq!(woken.1.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,8 @@ struct Shared {
 struct List {
     next: u64,
     waiting: BTreeMap<u64, Arc<Slow>>,
+    /// Those that were sent away and are not gone.
+    leaving: BTreeMap<u64, Arc<Slow>>,
 }
 
 #[derive(Default)]
@@ -52,14 +54,15 @@ impl Stragglers {
         Straggler { list: self.clone(), number, slow }
     }
 
-    /// Sends those away that were found first, until they hold so many bytes together.
+    /// Sends those away that were found first, until all that are leaving hold so many bytes together.
     pub fn send_away(&self, bytes: u64) {
         let mut list = self.lock();
-        let mut freed = 0_u64;
+        let mut freed = list.leaving.values().map(|slow| slow.bytes.load(Ordering::Relaxed)).sum::<u64>();
         while freed < bytes {
-            let Some((_, slow)) = list.waiting.pop_first() else { return };
+            let Some((number, slow)) = list.waiting.pop_first() else { return };
             freed = freed.saturating_add(slow.bytes.load(Ordering::Relaxed));
             slow.sent_away.notify_one();
+            list.leaving.insert(number, slow);
         }
     }
 
@@ -91,7 +94,9 @@ impl Straggler {
 impl Drop for Straggler {
     fn drop(&mut self) {
         self.list.0.bytes.fetch_sub(self.slow.bytes.load(Ordering::Relaxed), Ordering::AcqRel);
-        self.list.lock().waiting.remove(&self.number);
+        let mut list = self.list.lock();
+        list.waiting.remove(&self.number);
+        list.leaving.remove(&self.number);
     }
 }
 
@@ -110,6 +115,8 @@ mod tests {
         stragglers.send_away(5);
         let away = |straggler: &Straggler| straggler.sent_away().now_or_never().is_some();
         assert_eq!([&first, &second, &third].map(away), [true, true, false]);
+        stragglers.send_away(5);
+        assert!(!away(&third), "what is needed is on its way");
         drop([first, second, third]);
         assert_eq!(stragglers.hold(), 0);
         stragglers.send_away(1);

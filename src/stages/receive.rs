@@ -147,11 +147,11 @@ impl Rules {
             rules: self,
             limit_bytes,
             promised,
+            pages: Pages::new(usize::try_from(promised.unwrap_or(limit_bytes)).unwrap_or(usize::MAX)),
             room,
             begun: Instant::now(),
             waited: Duration::ZERO,
             claimed: None,
-            pages: Pages::new(usize::try_from(promised.unwrap_or(limit_bytes)).unwrap_or(usize::MAX)),
         };
         collecting.collect(body, &track).await?;
         let Collecting { mut room, pages, .. } = collecting;
@@ -174,13 +174,14 @@ struct Collecting<'a> {
     rules: &'a Rules,
     limit_bytes: u64,
     promised: Option<u64>,
+    /// Dropped before their room is given back.
+    pages: Pages,
     room: Room,
     begun: Instant,
     /// For the budget: time that says nothing of the caller's rate.
     waited: Duration,
     /// Since when the rest of it is claimed.
     claimed: Option<Instant>,
-    pages: Pages,
 }
 
 impl Collecting<'_> {

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
-use super::exchange::Outgoing;
+use super::outgoing::Outgoing;
 use super::resolve::Resolver;
 use super::wire::{Look, Raw, Reach, Reached, Stream};
 use crate::config::{HttpVersion, UpstreamUrl};

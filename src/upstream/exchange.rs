@@ -1,11 +1,8 @@
 //! What becomes of one request and its answer on the wire?
 
-use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,14 +10,16 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
-use super::pool::Pool;
+use super::outgoing::Outgoing;
+use super::pool::{Pool, Share};
 use super::retry::Left;
+use super::waits::Waits;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint, HttpVersion};
 use crate::ids::{CallerId, EndpointId};
@@ -32,7 +31,8 @@ const SMALL_BYTES: u64 = 64 << 10;
 /// More stale connections than this are not tried; the next one is fresh.
 const MAX_REUSED: u8 = 2;
 
-/// How long an answer that is here waits for its connection to become fit for the next request.
+/// How long an answer that is here waits for its connection to become fit for the next request: the end of the answer
+/// was seen, and the whole request written. An upstream that answered early may never read the rest of it.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Sends requests to the endpoints of one configuration.
@@ -57,6 +57,8 @@ pub struct Exchange {
     pub fate: Fate,
     /// Counts body bytes handed to a connection.
     pub sent: Arc<AtomicU64>,
+    /// Counts the time for which its answer waits for room.
+    pub waits: Arc<Waits>,
     /// Whether idle connections are left alone: one of them was closed a moment ago.
     pub fresh: bool,
 }
@@ -103,23 +105,26 @@ impl Client {
     pub async fn exchange(&self, exchange: Exchange) -> Result<Answered, Unanswered> {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0));
         let endpoint = endpoint.ok_or(Reject::Internal).map_err(unsent)?;
-        let mut used = None;
+        let (body, keeper) = Outgoing::new(exchange.parts.clone(), Arc::clone(&exchange.sent));
+        let request = self.request(body, endpoint).map_err(unsent)?;
+        let mut used = Share::none(&self.pool, exchange.caller, exchange.endpoint);
         let answering = async {
-            let (connection, response) = self.send(&exchange, endpoint, &mut used).await?;
-            Ok((self.read(response, &exchange).await.map_err(begun)?, connection))
+            let (connection, response) = self.send(request, &exchange, endpoint, &mut used).await?;
+            Ok((self.read(response, &exchange).await?, connection))
         };
-        let timed_out = begun(Reject::UpstreamTimeout(exchange.fate));
-        let ended = timeout_at(exchange.deadline, answering).await.unwrap_or(Err(timed_out));
-        if let (Err(_), Some(share)) = (&ended, &used) {
-            share.doubt();
-        }
-        let (answered, mut connection) = ended?;
-        if let Connection::Http1 { sender, .. } = &mut connection {
-            // hyper marks the connection idle when it has seen the end of the answer, and written the
-            // whole request: an upstream that answered early may never read the rest of it.
-            let ready = timeout(SETTLE, sender.ready()).await;
-            if matches!(ready, Ok(Ok(()))) {
-                self.pool.put(exchange.caller, exchange.endpoint, connection);
+        let ended = timeout_at(exchange.deadline, answering).await;
+        let (answered, mut connection) = ended.unwrap_or_else(|_| Err(out_of_time(&exchange)))?;
+        match &mut connection {
+            Connection::Http1 { sender, .. } => {
+                if matches!(timeout(SETTLE, sender.ready()).await, Ok(Ok(()))) {
+                    self.pool.put(exchange.caller, exchange.endpoint, connection);
+                }
+            }
+            // Until its end the connection would keep what is left of the body, and the room that it takes.
+            Connection::Http2 { .. } => {
+                if timeout(SETTLE, keeper.let_go()).await.is_ok() {
+                    used.settle();
+                }
             }
         }
         Ok(answered)
@@ -148,11 +153,11 @@ impl Client {
 
     async fn send(
         &self,
+        mut request: Request<Outgoing>,
         exchange: &Exchange,
         endpoint: &Endpoint,
-        used: &mut Option<Connection>,
+        used: &mut Share<'_>,
     ) -> Result<(Connection, Response<Incoming>), Unanswered> {
-        let mut request = self.request(exchange, endpoint).map_err(unsent)?;
         let mut reused = if exchange.fresh { MAX_REUSED } else { 0 };
         loop {
             let idle =
@@ -162,7 +167,7 @@ impl Client {
                 Some(connection) => connection,
                 None => self.connect(exchange, endpoint).await.map_err(unsent)?,
             };
-            *used = connection.share();
+            used.is_of(&connection);
             match connection.send(request).await {
                 Ok(response) => return Ok((connection, response)),
                 // hyper gives a request back only where it had not begun with it: not a byte was written.
@@ -197,7 +202,7 @@ impl Client {
     }
 
     /// The head is made of configuration alone: nothing of the caller's reaches it.
-    fn request(&self, exchange: &Exchange, endpoint: &Endpoint) -> Result<Request<Outgoing>, Reject> {
+    fn request(&self, body: Outgoing, endpoint: &Endpoint) -> Result<Request<Outgoing>, Reject> {
         let url = &endpoint.url;
         let http2 = self.config.upstream.http == HttpVersion::Http2;
         let uri = if http2 {
@@ -206,7 +211,6 @@ impl Client {
         } else {
             Uri::builder().path_and_query(&*url.path).build()
         };
-        let body = Outgoing { parts: exchange.parts.clone(), sent: Arc::clone(&exchange.sent) };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.map_err(|_| Reject::Internal)?;
@@ -225,50 +229,65 @@ impl Client {
         Ok(request)
     }
 
-    async fn read(&self, response: Response<Incoming>, exchange: &Exchange) -> Result<Answered, Reject> {
+    async fn read(&self, response: Response<Incoming>, exchange: &Exchange) -> Result<Answered, Unanswered> {
         let (head, mut body) = response.into_parts();
         let limit = self.config.upstream.answer_limit_bytes;
         let promised = body.size_hint().exact().filter(|bytes| *bytes <= limit);
         if body.size_hint().lower() > limit || is_ambiguous(&head.headers) {
-            return Err(Reject::UpstreamInvalid(exchange.fate));
+            return Err(begun(Reject::UpstreamInvalid(exchange.fate)));
         }
-        let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal)?;
+        let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal).map_err(begun)?;
         let most = usize::try_from(promised.unwrap_or(limit)).unwrap_or(usize::MAX);
         let mut pages = Pages::new(most);
         if let Some(promised) = promised {
             // All at once: answers that each hold a part and wait for the rest would never end.
             let patience = exchange.deadline.saturating_duration_since(Instant::now());
-            self.make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange.fate).await?;
+            make_room(&mut room, promised.saturating_sub(SMALL_BYTES), patience, exchange).await?;
         }
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| failure(&error, exchange.fate))?;
+            let frame = frame.map_err(|error| begun(failure(&error, exchange.fate)))?;
             let Ok(chunk) = frame.into_data() else { continue };
             let (before, after) = (pages.len() as u64, pages.len() as u64 + chunk.len() as u64);
             if after > limit {
-                return Err(Reject::UpstreamInvalid(exchange.fate));
+                return Err(begun(Reject::UpstreamInvalid(exchange.fate)));
             }
             if promised.is_none() {
                 let more = after.saturating_sub(before.max(SMALL_BYTES));
-                self.make_room(&mut room, more, self.config.data.budget_wait, exchange.fate).await?;
+                make_room(&mut room, more, self.config.data.budget_wait, exchange).await?;
             }
             pages.push(chunk);
         }
         Ok(Answered { status: head.status, headers: head.headers, body: pages.into_bytes(room) })
     }
+}
 
-    async fn make_room(
-        &self,
-        room: &mut Room,
-        bytes: u64,
-        patience: Duration,
-        fate: Fate,
-    ) -> Result<(), Reject> {
-        let grown = if bytes == 0 { Ok(()) } else { room.grow(bytes, patience).await };
-        grown.map_err(|_| match fate {
-            Fate::Harmless => Reject::Overloaded,
-            Fate::Unknown => Reject::UpstreamTimeout(fate),
-        })
+async fn make_room(
+    room: &mut Room,
+    bytes: u64,
+    patience: Duration,
+    exchange: &Exchange,
+) -> Result<(), Unanswered> {
+    if bytes == 0 {
+        return Ok(());
     }
+    exchange.waits.during(room.grow(bytes, patience)).await.map_err(|_| without_room(exchange.fate))
+}
+
+/// The deadline has come. Where the answer waited for room, it is not the upstream that took too long.
+fn out_of_time(exchange: &Exchange) -> Unanswered {
+    match exchange.waits.so_far() {
+        Duration::ZERO => begun(Reject::UpstreamTimeout(exchange.fate)),
+        _ => without_room(exchange.fate),
+    }
+}
+
+/// It was answered, and there was no room for the answer.
+fn without_room(fate: Fate) -> Unanswered {
+    let reject = match fate {
+        Fate::Harmless => Reject::Overloaded,
+        Fate::Unknown => Reject::UpstreamTimeout(fate),
+    };
+    Unanswered { reject, left: Left::Answered }
 }
 
 /// Nothing of the request has left.
@@ -309,33 +328,26 @@ fn is_ambiguous(headers: &HeaderMap) -> bool {
     !chunked || codings.next().is_some() || headers.contains_key(CONTENT_LENGTH)
 }
 
-/// The two slices of a sealed request, as a body.
-pub struct Outgoing {
-    parts: [Bytes; 2],
-    sent: Arc<AtomicU64>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        let next = this.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
-        Poll::Ready(next.map(|part| {
-            this.sent.fetch_add(part.len() as u64, Ordering::Relaxed);
-            Ok(Frame::data(part))
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.parts.iter().all(Bytes::is_empty)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_put_down_to_the_upstream_where_no_room_was_waited_for() {
+        for fate in [Fate::Harmless, Fate::Unknown] {
+            let exchange = Exchange {
+                caller: CallerId(0),
+                endpoint: EndpointId(0),
+                parts: [Bytes::new(), Bytes::new()],
+                deadline: Instant::now(),
+                fate,
+                sent: Arc::default(),
+                waits: Arc::default(),
+                fresh: false,
+            };
+            assert_eq!(out_of_time(&exchange), begun(Reject::UpstreamTimeout(fate)));
+            exchange.waits.during(tokio::time::sleep(SETTLE)).await;
+            assert_eq!(out_of_time(&exchange), without_room(fate));
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::retry::Ended;
 use super::signs::signs;
 use super::tally::Source;
 use super::told::{Scope, Told};
+use super::waits::Waits;
 use crate::audit::Writer;
 use crate::config::{self, Config, Effect, Retry, UpstreamUrl};
 use crate::digest::sha256;
@@ -63,6 +64,8 @@ pub struct Pass {
     own: Permit,
     shared: Permit,
     began: Instant,
+    /// Not to be put down to the upstream.
+    waits: Arc<Waits>,
     settled: bool,
 }
 
@@ -129,6 +132,7 @@ impl Lanes {
                 own,
                 shared,
                 began: now,
+                waits: Arc::default(),
                 settled: false,
             }),
             Err(reject) => {
@@ -243,13 +247,19 @@ impl Pass {
         self.tell(Some(ended));
     }
 
+    /// Where the time is counted for which the attempt waits for our own memory: that is no slowness.
+    #[must_use]
+    pub fn waits(&self) -> Arc<Waits> {
+        Arc::clone(&self.waits)
+    }
+
     fn tell(&mut self, ended: Option<Ended>) {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
         let lanes = &self.lanes;
         let Some((lane, shared)) = lanes.find(self.caller, self.endpoint) else { return };
-        let slow = self.began.elapsed() >= lanes.breaker.slow;
+        let slow = self.began.elapsed().saturating_sub(self.waits.so_far()) >= lanes.breaker.slow;
         let [own, all] = signs(ended, slow, lane.source);
         let scope = lane.scope(&shared.name, self.effect);
         lanes.settle(lane.breaker(self.effect), &self.own, Source::Nobody, own, &scope);

@@ -100,18 +100,20 @@ impl Pool {
         self.retain(|idle| idle.since.elapsed() < self.idle_timeout && idle.connection.is_reusable());
     }
 
+    /// Closes those of one caller that serve no further request.
+    fn drop_unfit(&self, caller: CallerId, endpoint: EndpointId) {
+        if let Some(shelf) = self.shelf(caller, endpoint) {
+            shelf.retain(|idle| idle.connection.is_reusable());
+        }
+    }
+
     /// Closes all of them: their descriptors are needed.
     pub fn clear(&self) {
         self.retain(|_| false);
     }
 
     fn retain(&self, is_kept: impl Fn(&Idle) -> bool) {
-        for shelf in &self.shelves {
-            let mut shelf = locked(shelf);
-            let before = shelf.len();
-            shelf.retain(&is_kept);
-            self.kept.fetch_sub(before - shelf.len(), Ordering::Relaxed);
-        }
+        self.shelves.iter().for_each(|shelf| shelf.retain(&is_kept));
     }
 
     fn drop_oldest(&self) {
@@ -132,6 +134,41 @@ impl Pool {
     }
 }
 
+/// What an attempt has of a connection that serves many requests at once. However the attempt ends, if not well, the
+/// connection serves no further one, in case that it would fare no better; it ends with those that are under way.
+pub struct Share<'p> {
+    pool: &'p Pool,
+    caller: CallerId,
+    endpoint: EndpointId,
+    connection: Option<Connection>,
+}
+
+impl<'p> Share<'p> {
+    /// Of none yet.
+    pub fn none(pool: &'p Pool, caller: CallerId, endpoint: EndpointId) -> Self {
+        Self { pool, caller, endpoint, connection: None }
+    }
+
+    /// The attempt goes on with this one.
+    pub fn is_of(&mut self, connection: &Connection) {
+        self.connection = connection.share();
+    }
+
+    /// The attempt ended well.
+    pub fn settle(mut self) {
+        self.connection = None;
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.doubt();
+            self.pool.drop_unfit(self.caller, self.endpoint);
+        }
+    }
+}
+
 /// Each caller with each endpoint, in the order of the shelves.
 fn places(config: &Config) -> impl Iterator<Item = (&Caller, &Endpoint)> {
     config.callers.iter().flat_map(|caller| config.endpoints.iter().map(move |endpoint| (caller, endpoint)))
@@ -140,6 +177,13 @@ fn places(config: &Config) -> impl Iterator<Item = (&Caller, &Endpoint)> {
 impl Shelf {
     fn new(kept: &Arc<AtomicUsize>) -> Self {
         Self { idle: Mutex::default(), kept: Arc::clone(kept) }
+    }
+
+    fn retain(&self, is_kept: impl Fn(&Idle) -> bool) {
+        let mut shelf = locked(self);
+        let before = shelf.len();
+        shelf.retain(is_kept);
+        self.kept.fetch_sub(before - shelf.len(), Ordering::Relaxed);
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Left {
     Stale,
     /// It may be something or all.
     Something,
+    /// It was answered, and there was no room for the answer.
+    Answered,
 }
 
 /// Whether and when a request is sent again.
@@ -86,6 +88,7 @@ impl Ended {
     #[must_use]
     pub fn unanswered(reject: &Reject, left: Left) -> Self {
         match (reject, left) {
+            (_, Left::Answered) => Self::Ours,
             (Reject::UpstreamTls, _) => Self::Untrusted,
             (Reject::UpstreamUnreachable, Left::Nothing) => Self::Unconnected,
             (Reject::UpstreamTimeout(_), Left::Nothing) => Self::Unreached,
@@ -95,6 +98,13 @@ impl Ended {
             (Reject::UpstreamInvalid(_), _) => Self::Invalid,
             _ => Self::Ours,
         }
+    }
+
+    /// Whether an answer that ended it so says what became of the request. A 5xx of something in between does not: what
+    /// it could not get may have happened.
+    #[must_use]
+    pub fn is_conclusive(self) -> bool {
+        matches!(self, Self::Answered | Self::ClientError)
     }
 
     /// The retry rule.
@@ -170,6 +180,8 @@ mod tests {
             (timeout, Left::Nothing, Ended::Unreached),
             (timeout, Left::Something, Ended::TimedOut),
             (timeout, Left::Stale, Ended::TimedOut),
+            (timeout, Left::Answered, Ended::Ours),
+            (Reject::Overloaded, Left::Answered, Ended::Ours),
             (Reject::UpstreamTruncated(fate), Left::Something, Ended::Truncated),
             (Reject::UpstreamTruncated(fate), Left::Stale, Ended::Stale),
             (Reject::UpstreamInvalid(fate), Left::Something, Ended::Invalid),

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dcams_gateway::arrival::{Arrival, Peer};
@@ -21,7 +22,7 @@ pub const PATH: &str = "/v3/stable/api/storage";
 const CONFIGURATION: &str = include_str!("gateway.toml");
 
 pub struct Fixture {
-    pub gateway: Gateway,
+    pub gateway: Arc<Gateway>,
     audit: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -55,7 +56,7 @@ impl Fixture {
             config::load_with_secrets(&source).unwrap_or_else(|faults| panic!("{}", faults.render(false)));
         let audit = folder.path().join("audit.jsonl");
         let gateway = Gateway::recording_to(output(&audit), loaded.config, &secrets).unwrap();
-        Self { gateway, audit, _folder: folder }
+        Self { gateway: Arc::new(gateway), audit, _folder: folder }
     }
 
     /// Every audit line so far; nothing is recorded after that.

@@ -17,4 +17,6 @@ mod intents;
 mod lanes;
 mod order;
 mod panics;
+mod peer;
 mod reference;
+mod shortage;

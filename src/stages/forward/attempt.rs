@@ -58,7 +58,7 @@ impl Parts {
                 // Where not a byte of the body was handed over, nothing can have happened.
                 let (reject, left) = match under_way.has_begun() {
                     true => (reject, left),
-                    false if matches!(reject, Reject::UpstreamTimeout(_)) => {
+                    false if matches!(reject, Reject::UpstreamTimeout(_)) && left != Left::Answered => {
                         (harmless(reject), Left::Nothing)
                     }
                     false => (harmless(reject), left),
@@ -66,7 +66,7 @@ impl Parts {
                 (Err(reject), Ended::unanswered(&reject, left))
             }
         };
-        under_way.ended(&result);
+        under_way.ended(&result, ended);
         drop(under_way);
         if let Some(pass) = pass {
             pass.settle(ended);
@@ -84,6 +84,7 @@ impl Parts {
         tries: &mut Tries<'_>,
     ) -> (Result<Answered, Unanswered>, Option<Duration>) {
         let fate = plan.times.fate();
+        let waits = pass.as_ref().map(Pass::waits).unwrap_or_default();
         let mut exchange = pin!(self.client.exchange(Exchange {
             caller: sealed.caller,
             endpoint: sealed.endpoint,
@@ -91,10 +92,15 @@ impl Parts {
             deadline: plan.times.until,
             fate,
             sent: Arc::clone(&sealed.sent),
+            waits: Arc::clone(&waits),
             fresh: plan.fresh,
         }));
         if let Ok(answered) = timeout_at(plan.times.patience(), &mut exchange).await {
             return (answered, None);
+        }
+        // It was answered in time, and it is our own memory that the answer waits for: another one would, too.
+        if !waits.so_far().is_zero() {
+            return (exchange.await, None);
         }
         let again = tries.again(Ended::TimedOut);
         if again.is_some() {
@@ -179,8 +185,8 @@ impl<'a> UnderWay<'a> {
         self.sealed.sent.load(Ordering::Relaxed) > self.before
     }
 
-    fn ended(&mut self, result: &Result<(Answered, Judged), Reject>) {
-        self.settled = result.is_ok();
+    fn ended(&mut self, result: &Result<(Answered, Judged), Reject>, ended: Ended) {
+        self.settled = result.is_ok() && ended.is_conclusive();
         self.reject = match result {
             Ok((_, judged)) if rejected(judged) => Some(Reject::UpstreamCredentialsRejected),
             Ok(_) => None,
