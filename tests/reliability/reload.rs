@@ -129,7 +129,12 @@ fn a_signal_reads_everything_again_and_says_so() {
 fn what_was_counted_of_a_caller_that_did_not_change_survives() {
     let upstream = Upstream::start();
     let slow = |text: &mut String| {
-        *text = text.replacen("per_second = 1000, burst = 1000", "per_second = 1, burst = 600", 1);
+        let of_callers = "credentials = \"production\"\nrate = { per_second = 1000, burst = 1000 }";
+        *text = text.replacen(
+            of_callers,
+            "credentials = \"production\"\nrate = { per_second = 1, burst = 600 }",
+            1,
+        );
     };
     let gateway = Setup::before(&upstream).edit(slow).start();
     let mut connection = gateway.connect();
