@@ -114,7 +114,7 @@ impl Follower {
         let credentials = look(&self.files.credentials);
         if cause == ReloadCause::Signal || credentials != self.credentials || !self.settled {
             self.credentials = credentials;
-            self.settled = self.reloader.reread_credentials(cause);
+            self.settled = self.reloader.reread_credentials();
         }
     }
 

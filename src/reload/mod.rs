@@ -57,18 +57,13 @@ impl Reloader {
 
     /// Reads the pairs of the configuration in force again, because a password must not wait for a configuration
     /// that is being mended. Whether all are settled: of none, one half is waited for.
-    pub fn reread_credentials(&self, cause: ReloadCause) -> bool {
+    pub fn reread_credentials(&self) -> bool {
         let credentials = Arc::clone(&self.gateway.current().credentials);
         let mut settled = true;
         for (id, credential) in (0_u16..).map(CredentialId).zip(credentials.iter()) {
-            let reread = match cause {
-                ReloadCause::Change => credentials.reread_whole(id),
-                // Who sends a signal has written both.
-                ReloadCause::Signal if credentials.reread(id) => Reread::Renewed,
-                ReloadCause::Signal => Reread::Same,
-            };
-            settled &= reread != Reread::Half;
-            if reread == Reread::Renewed {
+            let Some(Reread { renewed, half }) = credentials.reread(id) else { continue };
+            settled &= !half;
+            if renewed {
                 let version = credential.current().number;
                 tracing::info!(
                     credential = credential.name(),
@@ -82,6 +77,8 @@ impl Reloader {
 
     fn attempt(&self) -> Result<[u8; 32], Refusal> {
         let running = self.gateway.current();
+        // Until what was read is in force.
+        let _alone = running.credentials.reading();
         let (Loaded { mut config, warnings }, secrets) =
             config::load_with_secrets(&self.source).map_err(|faults| refuse(&faults, None))?;
         config::judge_fixed(&running.config, &config)
