@@ -120,9 +120,9 @@ impl Credentials {
         self.pairs.iter()
     }
 
-    /// DCAMS rejected this version: it is held back.
-    pub fn rejected(&self, id: CredentialId, version: &Version) {
-        if version.suspension.begin()
+    /// DCAMS rejected this version in a request that was sent after `before` rejections: it is held back.
+    pub fn rejected(&self, id: CredentialId, version: &Version, before: u64) {
+        if version.suspension.begin(before)
             && let Some(credential) = self.of(id)
         {
             self.tell(credential, version.number, CredentialState::Suspended);
@@ -132,9 +132,10 @@ impl Credentials {
         }
     }
 
-    /// DCAMS accepted this version: a suspension ends. Whether there was one.
-    pub fn accepted(&self, id: CredentialId, version: &Version) -> bool {
-        let ended = version.suspension.end();
+    /// DCAMS accepted this version in a request that was sent after `before` rejections: a suspension that began before
+    /// that ends. Whether there was one.
+    pub fn accepted(&self, id: CredentialId, version: &Version, before: u64) -> bool {
+        let ended = version.suspension.end(before);
         if let Some(credential) = self.of(id).filter(|_| ended) {
             self.tell(credential, version.number, CredentialState::Accepted);
         }
@@ -259,7 +260,7 @@ mod tests {
     fn a_pair_goes_on_in_the_next_configuration_unless_its_source_or_secrets_changed() {
         let first = pair("a long password");
         let credential = credential(&configured("/a", None), &first, None);
-        credential.current().suspension.begin();
+        credential.current().suspension.begin(0);
         let with = |folder: &str, first: &Pair, next: Option<&Pair>| {
             let configured = configured(folder, next.map(|_| "/next"));
             credential.succeeded_by(Read { configured: &configured, first, next }).unwrap()
@@ -284,12 +285,12 @@ mod tests {
         let configured = configured("/a", Some("/b"));
         let credential = credential(&configured, &first, Some(&next));
         assert_eq!(credential.usable().map(|version| version.number), Ok(1));
-        credential.current().suspension.begin();
+        credential.current().suspension.begin(0);
         assert_eq!(credential.usable().map(|version| version.number), Ok(2));
         let promoted = Read { configured: &configured, first: &next, next: Some(&next) };
         let credential = credential.succeeded_by(promoted).unwrap();
         assert_eq!((credential.current().number, credential.current().is_suspended()), (2, false));
-        credential.current().suspension.begin();
+        credential.current().suspension.begin(0);
         assert!(credential.usable().is_err(), "both are one version now");
     }
 

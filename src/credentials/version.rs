@@ -41,6 +41,12 @@ impl Version {
         self.suspension.is_on()
     }
 
+    /// How often it was rejected so far. To be asked before a request is sent, and given back with its answer.
+    #[must_use]
+    pub fn rejections(&self) -> u64 {
+        self.suspension.rejections()
+    }
+
     /// Whether it was made of the pair with these halves.
     pub(super) fn is_of(&self, halves: &[[u8; 32]; 2]) -> bool {
         self.halves == *halves

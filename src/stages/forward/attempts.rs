@@ -124,8 +124,6 @@ impl Parts {
             if let Ok((_, judged)) = &result
                 && rejected(judged)
             {
-                self.credentials.rejected(sealed.credential.credential, &plan.version);
-                tracing::error!(credential = self.name_of(sealed), "DCAMS rejected the credentials");
                 // With a second version only, and only once: the account must not be locked out.
                 if plan.version.number != sealed.version.number || Instant::now() >= times.deadline {
                     return result;
