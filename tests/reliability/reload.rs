@@ -189,3 +189,28 @@ fn a_schema_that_changed_judges_the_next_request() {
     wait_for("the refusal", || verbose(&gateway).contains("the last good one").then_some(()));
     assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 422);
 }
+
+#[test]
+fn a_refusal_is_told_once_and_tried_again_until_what_it_wants_for_is_there() {
+    let upstream = Upstream::start();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut gateway = Setup::before(&upstream).start();
+    let (user, pass) = (elsewhere.path().join("user"), gateway.folder().join("pass"));
+    rewrite(&gateway, |text| {
+        text.replace("user = { file = \"user\" }", &format!("user = {{ file = \"{}\" }}", user.display()))
+    });
+    wait_for("the refusal", || verbose(&gateway).contains("the last good one").then_some(()));
+    // With the credentials of the configuration in force it is read again, which gives nothing new to tell.
+    replace(&pass, "another-password-for-tests");
+    wait_for("the password", || {
+        let version = "dcams_gateway_credential_version{credential=\"production\"}";
+        (gateway.metric(version) == Some(2.0)).then_some(())
+    });
+    fs::copy(gateway.folder().join("user"), &user).unwrap();
+    wait_for("the configuration", || verbose(&gateway).contains(", as written\n").then_some(()));
+    assert!(gateway.stop().success());
+    let results: Vec<_> = reloads(&gateway).into_iter().map(|(_, result, _)| result).collect();
+    assert_eq!(results, ["refused", "applied"]);
+    let faults = gateway.log_lines().into_iter().filter(|line| line["remedy"].is_string());
+    assert_eq!(faults.count(), 1);
+}
