@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::doors::Doors;
+use super::last_call::there_and_back;
 use super::passed::{Passed, PassedSocket};
 use super::porch::Porch;
 use super::unix_socket::{self, SocketFile};
@@ -26,8 +27,6 @@ const BACKLOG: i32 = 1024;
 /// The pause after an accept that failed for want of descriptors or memory, so that the loop does not
 /// spin.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long handshakes that have begun may take at a stop: the time to a peer and back, and some.
-const HANDSHAKES: Duration = Duration::from_millis(20);
 /// Accepts that may fail at a stop before what is still queued is given up.
 const MOST_FAILURES: usize = 100;
 /// Drops what begins a TCP connection (a segment with SYN; byte 13 of its header holds the flags), and nothing else. A
@@ -133,11 +132,12 @@ impl Listener {
         if self.passed {
             return;
         }
-        if let Socket::Tcp { listener, .. } = &self.socket {
+        if let Socket::Tcp { listener, loopback } = &self.socket {
             // Where a kernel cannot, a connection that begins right before the end is reset.
             let _ = socket2::SockRef::from(listener).attach_filter(&NO_BEGINNING);
             let begun = self.accept_all(&gateway, &doors, &workers);
-            let _ = tokio::time::timeout(HANDSHAKES, begun).await;
+            let limit = gateway.current().config.data.drain_timeout;
+            let _ = tokio::time::timeout(there_and_back(*loopback).min(limit), begun).await;
         }
         if let Socket::Unix(listener) = &self.socket {
             let _ = socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Read);
