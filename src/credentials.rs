@@ -1,99 +1,50 @@
 //! Which version of a credential pair is injected, and when is it held back?
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod held;
+mod suspension;
+mod version;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::audit::{self, Class, CredentialState, Writer};
-use crate::config::{self, Config, Pair, SecretRef, Secrets};
-use crate::digest::sha256;
+use crate::config::{self, Config, Pair, Secrets};
 use crate::ids::CredentialId;
 use crate::limits::NamedLimiter;
 use crate::reject::{Limit, Reject};
-use crate::splice::{NotText, Prefix};
-use crate::upstream::Needles;
-
-/// After a rejection the first request to try again is let through after this.
-const FIRST_PROBE: Duration = Duration::from_secs(30);
-/// The pause between probes doubles up to this.
-const SLOWEST_PROBE: Duration = Duration::from_secs(15 * 60);
-
-/// Where only one of user and password changed, the other may be about to follow: it is waited for so long.
-const OTHER_FOLLOWS: Duration = Duration::from_secs(1);
+use crate::splice::NotText;
+use held::{Held, Reading};
+pub use version::Version;
 
 /// Every pair of one configuration, with the version in use. What becomes of a version is recorded.
 pub struct Credentials {
     pairs: Box<[Credential]>,
     writer: Arc<Writer>,
+    /// Of all configurations.
+    reading: Arc<Mutex<()>>,
 }
 
 /// One configured pair.
 pub struct Credential {
     name: Box<str>,
-    user: SecretRef,
-    pass: SecretRef,
-    next: Option<[SecretRef; 2]>,
     held: Arc<Held>,
     limiter: Option<Arc<NamedLimiter>>,
 }
 
-/// What is known of a pair; shared by all configurations that refer to the same source.
-struct Held {
-    first: ArcSwap<Version>,
-    /// Of the second pair, where there is one.
-    next: ArcSwapOption<Version>,
-    /// Of the newest version, whichever configuration read it.
-    newest: Arc<AtomicU32>,
-    /// What was read, and since when, while the other half is waited for.
-    half: Mutex<Option<([u8; 32], Instant)>>,
-}
-
-/// What was read of a source.
+/// What was read of a configured pair.
 #[derive(Clone, Copy)]
 struct Read<'r> {
+    configured: &'r config::Credential,
     first: &'r Pair,
     next: Option<&'r Pair>,
 }
 
-/// What came of reading a source again.
+/// What came of reading the sources of a pair again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reread {
-    /// It holds what it held.
-    Same,
-    /// A new version is in use.
-    Renewed,
-    /// One of user and password changed, and the other is waited for.
-    Half,
-}
-
-/// `user` and `pass` as they were read together, and what follows from them.
-pub struct Version {
-    /// From 1, counted per pair.
-    pub number: u32,
-    /// When it was read.
-    pub since: Instant,
-    /// What is put in front of a body.
-    pub prefix: Prefix,
-    /// What no answer may hold.
-    pub needles: Needles,
-    /// To see whether a source that is read again holds anything new.
-    digest: [u8; 32],
-    /// Of user and password each.
-    halves: [[u8; 32]; 2],
-    suspension: Suspension,
-}
-
-/// A version that DCAMS rejected is held back, so that the account is not locked out; one request
-/// after each pause probes it.
-struct Suspension {
-    suspended: AtomicBool,
-    /// Since `epoch`, milliseconds.
-    probe_at_ms: AtomicU64,
-    rejected_probes: AtomicU32,
-    epoch: Instant,
-    probe: Mutex<()>,
+pub struct Reread {
+    /// Another version is in use.
+    pub renewed: bool,
+    /// One of user and password changed alone: the other is waited for, and the sources are to be read again soon.
+    pub half: bool,
 }
 
 impl Credentials {
@@ -103,26 +54,31 @@ impl Credentials {
     ///
     /// [`NotText`] when a secret is not UTF-8, which JSON could not carry unchanged.
     pub fn new(config: &Config, secrets: &Secrets, writer: Arc<Writer>) -> Result<Self, NotText> {
-        let pairs = each(config, secrets).map(|(configured, read)| Credential::new(configured, read));
-        let credentials = Self { pairs: pairs.collect::<Result<_, _>>()?, writer };
+        let pairs = each(config, secrets).map(Credential::new).collect::<Result<_, _>>()?;
+        let credentials = Self { pairs, writer, reading: Arc::default() };
         credentials.iter().for_each(|pair| credentials.tell_current(pair));
         Ok(credentials)
     }
 
     /// The pairs of `config`, which follows. A pair of the same name, the same source and the same secrets goes on
-    /// with its version, suspended or not; any other begins a new version.
+    /// with its version, suspended or not, and so does one of which half a new pair was read; any other begins a new
+    /// version.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
     pub fn succeeded_by(&self, config: &Config, secrets: &Secrets) -> Result<Self, NotText> {
-        let pairs = each(config, secrets).map(|(configured, read)| {
-            match self.iter().find(|known| known.name == configured.name) {
-                Some(known) => known.succeeded_by(configured, read),
-                None => Credential::new(configured, read),
+        let pairs = each(config, secrets).map(|read| {
+            match self.iter().find(|known| known.name == read.configured.name) {
+                Some(known) => known.succeeded_by(read),
+                None => Credential::new(read),
             }
         });
-        Ok(Self { pairs: pairs.collect::<Result<_, _>>()?, writer: Arc::clone(&self.writer) })
+        Ok(Self {
+            pairs: pairs.collect::<Result<_, _>>()?,
+            writer: Arc::clone(&self.writer),
+            reading: Arc::clone(&self.reading),
+        })
     }
 
     /// Tells the writer of the versions that came into use with these pairs, after those of `before`.
@@ -137,42 +93,26 @@ impl Credentials {
         self.pairs.get(usize::from(id.0))
     }
 
-    /// Reads the source of a pair again; `true` when it holds a new version, which is then in use.
+    /// Reads the sources of a pair again and uses what is new and whole of them: where one of user and password changed
+    /// alone, it is waited for the other, for a second.
     ///
-    /// A source that cannot be read leaves the version in use as it is. Blocks on the file system.
-    pub fn reread(&self, id: CredentialId) -> bool {
-        self.of(id).is_some_and(|credential| self.read(credential, Credential::renew) == Reread::Renewed)
-    }
-
-    /// As [`reread`](Self::reread), after a change of its files. Two files that are written one after the other are a
-    /// mixed pair in between: where one changed alone, it is waited for the other, for a second.
-    pub fn reread_whole(&self, id: CredentialId) -> Reread {
-        self.of(id).map_or(Reread::Same, |credential| self.read(credential, Credential::renew_whole))
-    }
-
-    fn read(
-        &self,
-        credential: &Credential,
-        renew: fn(&Credential, &Pair) -> Result<Reread, NotText>,
-    ) -> Reread {
-        credential.read_next();
-        let name = &*credential.name;
-        match Pair::read(&credential.user, &credential.pass) {
-            Ok(pair) => {
-                let reread = renew(credential, &pair).unwrap_or_else(|fault| {
-                    tracing::error!(credential = name, %fault, "the credentials cannot be used");
-                    Reread::Same
-                });
-                if reread == Reread::Renewed {
-                    self.tell_current(credential);
-                }
-                reread
-            }
-            Err(fault) => {
-                tracing::error!(credential = name, %fault, "the credentials cannot be read again");
-                Reread::Same
-            }
+    /// A source that cannot be read leaves its version in use as it is. Blocks on the file system, and on who else reads.
+    pub fn reread(&self, id: CredentialId) -> Option<Reread> {
+        let credential = self.of(id)?;
+        let _alone = self.reading();
+        let before = credential.current().number;
+        let readings = credential.held.read(&credential.name);
+        let renewed = readings.contains(&Reading::Renewed) && credential.current().number != before;
+        if renewed {
+            self.tell_current(credential);
         }
+        Some(Reread { renewed, half: readings.contains(&Reading::Half) })
+    }
+
+    /// To be held by whoever reads a source until what was read is in use: else what was read first could come into
+    /// use last, and an old pair come back.
+    pub fn reading(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every pair, in the order of [`CredentialId`].
@@ -180,9 +120,9 @@ impl Credentials {
         self.pairs.iter()
     }
 
-    /// DCAMS rejected this version: it is held back.
-    pub fn rejected(&self, id: CredentialId, version: &Version) {
-        if version.suspension.begin()
+    /// DCAMS rejected this version in a request that was sent after `before` rejections: it is held back.
+    pub fn rejected(&self, id: CredentialId, version: &Version, before: u64) {
+        if version.suspension.begin(before)
             && let Some(credential) = self.of(id)
         {
             self.tell(credential, version.number, CredentialState::Suspended);
@@ -192,9 +132,10 @@ impl Credentials {
         }
     }
 
-    /// DCAMS accepted this version: a suspension ends. Whether there was one.
-    pub fn accepted(&self, id: CredentialId, version: &Version) -> bool {
-        let ended = version.suspension.end();
+    /// DCAMS accepted this version in a request that was sent after `before` rejections: a suspension that began before
+    /// that ends. Whether there was one.
+    pub fn accepted(&self, id: CredentialId, version: &Version, before: u64) -> bool {
+        let ended = version.suspension.end(before);
         if let Some(credential) = self.of(id).filter(|_| ended) {
             self.tell(credential, version.number, CredentialState::Accepted);
         }
@@ -212,42 +153,37 @@ impl Credentials {
 }
 
 /// Each configured pair with its secrets.
-fn each<'c>(
-    config: &'c Config,
-    secrets: &'c Secrets,
-) -> impl Iterator<Item = (&'c config::Credential, Read<'c>)> {
+fn each<'c>(config: &'c Config, secrets: &'c Secrets) -> impl Iterator<Item = Read<'c>> {
     let pairs = (0_u16..).map(CredentialId).zip(config.credentials.iter());
     pairs.filter_map(|(id, configured)| {
-        Some((configured, Read { first: secrets.pair(id)?, next: secrets.next_pair(id) }))
+        Some(Read { configured, first: secrets.pair(id)?, next: secrets.next_pair(id) })
     })
 }
 
-impl Credential {
-    fn new(configured: &config::Credential, read: Read<'_>) -> Result<Self, NotText> {
-        let limiter = |rate| Arc::new(NamedLimiter::new(Limit::Account, rate));
-        let held = Arc::new(Held::new(Arc::default(), read)?);
-        Ok(Self::of(configured, held, configured.rate.map(limiter)))
+impl<'r> Read<'r> {
+    fn first(&self) -> held::Read<'r> {
+        ([self.configured.user.clone(), self.configured.pass.clone()], self.first)
     }
 
-    fn succeeded_by(&self, configured: &config::Credential, read: Read<'_>) -> Result<Self, NotText> {
+    fn next(&self) -> Option<held::Read<'r>> {
+        self.configured.next.clone().zip(self.next)
+    }
+}
+
+impl Credential {
+    fn new(read: Read<'_>) -> Result<Self, NotText> {
+        let held = Arc::new(Held::new(read.first(), read.next())?);
+        let limiter = |rate| Arc::new(NamedLimiter::new(Limit::Account, rate));
+        Ok(Self { name: read.configured.name.clone(), held, limiter: read.configured.rate.map(limiter) })
+    }
+
+    fn succeeded_by(&self, read: Read<'_>) -> Result<Self, NotText> {
         let limiter = |rate| match &self.limiter {
             Some(limiter) => limiter.succeeded_by(rate),
             None => Arc::new(NamedLimiter::new(Limit::Account, rate)),
         };
-        let same_source =
-            (&self.user, &self.pass, &self.next) == (&configured.user, &configured.pass, &configured.next);
-        let held = if same_source && self.held.is_of(read) {
-            Arc::clone(&self.held)
-        } else {
-            // Not put in use here: until the configuration is in force, nothing may be sent with it.
-            Arc::new(self.held.succeeded_by(read)?)
-        };
-        Ok(Self::of(configured, held, configured.rate.map(limiter)))
-    }
-
-    fn of(configured: &config::Credential, held: Arc<Held>, limiter: Option<Arc<NamedLimiter>>) -> Self {
-        let config::Credential { name, user, pass, next, .. } = configured;
-        Self { name: name.clone(), user: user.clone(), pass: pass.clone(), next: next.clone(), held, limiter }
+        let held = self.held.succeeded_by(read.first(), read.next())?;
+        Ok(Self { name: self.name.clone(), held, limiter: read.configured.rate.map(limiter) })
     }
 
     /// The name in the configuration.
@@ -265,16 +201,20 @@ impl Credential {
         let version = self.current();
         let Err(refusal) = version.suspension.admit() else { return Ok(version) };
         // While both are suspended, each has its probes: either may be the one that DCAMS accepts first.
-        let other = self.held.next.load_full().filter(|next| next.number != version.number);
+        let other = self.next().filter(|next| next.number != version.number);
         other.filter(|next| next.suspension.admit().is_ok()).ok_or(refusal)
     }
 
     /// The version in use, suspended or not: of the second pair while the first is suspended and the second is not.
     #[must_use]
     pub fn current(&self) -> Arc<Version> {
-        let first = self.held.first.load_full();
-        let other = || self.held.next.load_full().filter(|next| !next.is_suspended());
+        let first = self.held.first.version();
+        let other = || self.next().filter(|next| !next.is_suspended());
         if first.is_suspended() { other().unwrap_or(first) } else { first }
+    }
+
+    fn next(&self) -> Option<Arc<Version>> {
+        self.held.next.as_ref().map(held::Place::version)
     }
 
     /// Charges the account's limit, all callers together.
@@ -285,296 +225,56 @@ impl Credential {
     pub fn charge_account(&self) -> Result<(), Reject> {
         self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.charge())
     }
-
-    /// Puts `pair` in use when it differs from the current version.
-    ///
-    /// # Errors
-    ///
-    /// [`NotText`]; the current version stays.
-    pub fn renew(&self, pair: &Pair) -> Result<Reread, NotText> {
-        *self.half() = None;
-        let read = digest(pair);
-        if read == self.held.first.load().digest {
-            return Ok(Reread::Same);
-        }
-        // What came next has come: it is the same version, suspended or not.
-        let promoted = self.held.next.load_full().filter(|next| next.digest == read);
-        let version = match promoted {
-            Some(version) => version,
-            None => Arc::new(Version::new(next(&self.held.newest), pair)?),
-        };
-        self.held.first.store(version);
-        Ok(Reread::Renewed)
-    }
-
-    /// Keeps `pair` as the second one when it differs from what was read before.
-    fn renew_next(&self, pair: &Pair) -> Result<(), NotText> {
-        let read = digest(pair);
-        let known = [self.held.next.load_full(), Some(self.held.first.load_full())];
-        let known = known.into_iter().flatten().find(|known| known.digest == read);
-        let version = match known {
-            Some(version) => version,
-            None => Arc::new(Version::new(next(&self.held.newest), pair)?),
-        };
-        self.held.next.store(Some(version));
-        Ok(())
-    }
-
-    /// Reads the source of the second pair, where there is one.
-    fn read_next(&self) {
-        let Some([user, pass]) = &self.next else { return };
-        let credential = &*self.name;
-        match Pair::read(user, pass) {
-            Ok(pair) => {
-                if let Err(fault) = self.renew_next(&pair) {
-                    tracing::error!(credential, %fault, "the second pair of credentials cannot be used");
-                }
-            }
-            Err(fault) => {
-                tracing::error!(credential, %fault, "the second pair of credentials cannot be read")
-            }
-        }
-    }
-
-    fn renew_whole(&self, pair: &Pair) -> Result<Reread, NotText> {
-        let (now, before) = (halves(pair), self.held.first.load().halves);
-        let changed = now.iter().zip(&before).filter(|(now, before)| now != before).count();
-        if changed == 1 {
-            let read = digest(pair);
-            let mut half = self.half();
-            let since =
-                half.filter(|(known, _)| *known == read).map_or_else(Instant::now, |(_, since)| since);
-            if since.elapsed() < OTHER_FOLLOWS {
-                *half = Some((read, since));
-                return Ok(Reread::Half);
-            }
-        }
-        self.renew(pair)
-    }
-
-    fn half(&self) -> MutexGuard<'_, Option<([u8; 32], Instant)>> {
-        self.held.half.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn new(newest: Arc<AtomicU32>, read: Read<'_>) -> Result<Self, NotText> {
-        Self::with(newest, read, &[])
-    }
-
-    /// With what was `read` for another configuration. A pair that is held already stays the same version, suspended
-    /// or not.
-    fn succeeded_by(&self, read: Read<'_>) -> Result<Self, NotText> {
-        let known: Vec<_> =
-            [Some(self.first.load_full()), self.next.load_full()].into_iter().flatten().collect();
-        Self::with(Arc::clone(&self.newest), read, &known)
-    }
-
-    fn with(newest: Arc<AtomicU32>, read: Read<'_>, known: &[Arc<Version>]) -> Result<Self, NotText> {
-        let version = |pair: &Pair| {
-            let read = digest(pair);
-            match known.iter().find(|version| version.digest == read) {
-                Some(version) => Ok(Arc::clone(version)),
-                None => Version::new(next(&newest), pair).map(Arc::new),
-            }
-        };
-        let first = version(read.first)?;
-        let second = match read.next {
-            Some(pair) if digest(pair) == first.digest => Some(Arc::clone(&first)),
-            Some(pair) => Some(version(pair)?),
-            None => None,
-        };
-        let (first, next) = (ArcSwap::new(first), ArcSwapOption::new(second));
-        Ok(Self { first, next, newest, half: Mutex::new(None) })
-    }
-
-    /// Whether nothing else was `read` than what is held.
-    fn is_of(&self, read: Read<'_>) -> bool {
-        let next = self.next.load().as_ref().map(|version| version.digest);
-        self.first.load().digest == digest(read.first) && next == read.next.map(digest)
-    }
-}
-
-fn next(newest: &AtomicU32) -> u32 {
-    newest.fetch_add(1, Ordering::AcqRel).saturating_add(1)
-}
-
-impl Version {
-    fn new(number: u32, pair: &Pair) -> Result<Self, NotText> {
-        Ok(Self {
-            number,
-            since: Instant::now(),
-            prefix: Prefix::new(&pair.user, &pair.pass)?,
-            needles: Needles::of(&pair.pass),
-            digest: digest(pair),
-            halves: halves(pair),
-            suspension: Suspension::none(),
-        })
-    }
-
-    /// Whether it is held back.
-    #[must_use]
-    pub fn is_suspended(&self) -> bool {
-        self.suspension.is_on()
-    }
-}
-
-impl Suspension {
-    fn none() -> Self {
-        Self {
-            suspended: AtomicBool::new(false),
-            probe_at_ms: AtomicU64::new(0),
-            rejected_probes: AtomicU32::new(0),
-            epoch: Instant::now(),
-            probe: Mutex::new(()),
-        }
-    }
-
-    /// Holds back from now on, and for twice as long each time a probe is rejected. Whether it begins here.
-    fn begin(&self) -> bool {
-        let _one_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
-        let rejected_before = if self.suspended.load(Ordering::Acquire) {
-            self.rejected_probes.fetch_add(1, Ordering::AcqRel).saturating_add(1).min(8)
-        } else {
-            self.rejected_probes.store(0, Ordering::Release);
-            0
-        };
-        let pause = FIRST_PROBE.saturating_mul(1 << rejected_before).min(SLOWEST_PROBE);
-        self.probe_at_ms.store(self.now_ms() + millis(pause), Ordering::Release);
-        !self.suspended.swap(true, Ordering::AcqRel)
-    }
-
-    /// Whether there was one.
-    fn end(&self) -> bool {
-        self.is_on() && self.suspended.swap(false, Ordering::AcqRel)
-    }
-
-    fn is_on(&self) -> bool {
-        self.suspended.load(Ordering::Acquire)
-    }
-
-    /// Lets everything pass while there is no suspension, and one request after each pause while
-    /// there is. A probe that never reaches DCAMS is followed by another after the first pause.
-    fn admit(&self) -> Result<(), Reject> {
-        if !self.suspended.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let _one_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, probe_at) = (self.now_ms(), self.probe_at_ms.load(Ordering::Acquire));
-        if now < probe_at {
-            let retry_after_s = u32::try_from((probe_at - now).div_ceil(1_000)).unwrap_or(u32::MAX);
-            return Err(Reject::CredentialsUnavailable { retry_after_s });
-        }
-        self.probe_at_ms.store(now + millis(FIRST_PROBE), Ordering::Release);
-        Ok(())
-    }
-
-    fn now_ms(&self) -> u64 {
-        millis(self.epoch.elapsed())
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn halves(Pair { user, pass }: &Pair) -> [[u8; 32]; 2] {
-    [user, pass].map(|secret| sha256([secret.expose()]))
-}
-
-/// Of both secrets with their lengths, so that no other pair gives the same.
-fn digest(Pair { user, pass }: &Pair) -> [u8; 32] {
-    let lengths = [user, pass].map(|secret| (secret.expose().len() as u64).to_le_bytes());
-    sha256([&lengths[0][..], user.expose(), &lengths[1][..], pass.expose()])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+    use std::time::Duration;
+
     use super::*;
+    use crate::audit::{Origin, Output};
+    use crate::config::SecretRef;
     use crate::secret::Secret;
 
     fn pair(pass: &str) -> Pair {
         Pair { user: Secret::new(b"user".to_vec()), pass: Secret::new(pass.as_bytes().to_vec()) }
     }
 
-    fn configured(source: &str) -> config::Credential {
-        let reference = |what: &str| SecretRef::File(format!("{source}/{what}").into());
-        config::Credential {
-            name: "pair".into(),
-            user: reference("user"),
-            pass: reference("pass"),
-            next: None,
-            rate: None,
-        }
+    fn source(folder: &str) -> [SecretRef; 2] {
+        ["user", "pass"].map(|name| SecretRef::File(format!("{folder}/{name}").into()))
     }
 
-    fn read(pair: &Pair) -> Read<'_> {
-        Read { first: pair, next: None }
+    fn configured(first: &str, next: Option<&str>) -> config::Credential {
+        let [user, pass] = source(first);
+        config::Credential { name: "pair".into(), user, pass, next: next.map(source), rate: None }
     }
 
-    fn version() -> Version {
-        Version::new(1, &pair("a long password")).unwrap()
-    }
-
-    #[test]
-    fn a_rejected_version_is_held_back_until_its_probe() {
-        let version = version();
-        assert_eq!(version.suspension.admit(), Ok(()));
-        version.suspension.begin();
-        assert!(matches!(
-            version.suspension.admit(),
-            Err(Reject::CredentialsUnavailable { retry_after_s: 1..=30 })
-        ));
-        version.suspension.probe_at_ms.store(0, Ordering::Release);
-        assert_eq!(version.suspension.admit(), Ok(()), "the probe passes");
-        assert!(version.suspension.admit().is_err(), "and only the probe");
-        version.suspension.begin();
-        assert!(matches!(
-            version.suspension.admit(),
-            Err(Reject::CredentialsUnavailable { retry_after_s: 31..=60 })
-        ));
-        version.suspension.end();
-        assert_eq!(version.suspension.admit(), Ok(()));
-    }
-
-    #[test]
-    fn the_same_secrets_read_again_are_no_new_version() {
-        let credential = Credential::new(&configured("/a"), read(&pair("a long password"))).unwrap();
-        assert_eq!(credential.renew(&pair("a long password")), Ok(Reread::Same));
-        assert_eq!(credential.renew(&pair("another password")), Ok(Reread::Renewed));
-        assert_eq!(credential.current().number, 2);
-    }
-
-    #[test]
-    fn half_of_a_new_pair_is_not_used_before_the_other_half_had_its_time() {
-        let credential = Credential::new(&configured("/a"), read(&pair("a long password"))).unwrap();
-        let other_user = |pass: &str| Pair { user: Secret::new(b"other".to_vec()), ..pair(pass) };
-        assert_eq!(credential.renew_whole(&other_user("a long password")), Ok(Reread::Half));
-        assert_eq!(credential.renew_whole(&other_user("another password")), Ok(Reread::Renewed));
-        assert_eq!(credential.renew_whole(&other_user("a third password")), Ok(Reread::Half));
-        let long_ago = Instant::now().checked_sub(OTHER_FOLLOWS).unwrap();
-        let read = credential.half().take().map(|(read, _)| (read, long_ago));
-        *credential.half() = read;
-        assert_eq!(credential.renew_whole(&other_user("a third password")), Ok(Reread::Renewed));
-        assert_eq!(credential.current().number, 3);
+    fn credential(configured: &config::Credential, first: &Pair, next: Option<&Pair>) -> Credential {
+        Credential::new(Read { configured, first, next }).unwrap()
     }
 
     #[test]
     fn a_pair_goes_on_in_the_next_configuration_unless_its_source_or_secrets_changed() {
-        let credential = Credential::new(&configured("/a"), read(&pair("a long password"))).unwrap();
-        credential.current().suspension.begin();
-        let same = credential.succeeded_by(&configured("/a"), read(&pair("a long password"))).unwrap();
-        assert!(Arc::ptr_eq(&same.current(), &credential.current()), "suspended as it was");
-        let other = credential.succeeded_by(&configured("/a"), read(&pair("another password"))).unwrap();
-        assert_eq!((other.current().number, other.current().is_suspended()), (2, false));
-        let moved = credential.succeeded_by(&configured("/b"), read(&pair("a long password"))).unwrap();
-        assert!(Arc::ptr_eq(&moved.current(), &credential.current()), "the account must not be locked out");
-        let second = pair("another password");
         let first = pair("a long password");
-        let more =
-            credential.succeeded_by(&configured("/b"), Read { first: &first, next: Some(&second) }).unwrap();
+        let credential = credential(&configured("/a", None), &first, None);
+        credential.current().suspension.begin(0);
+        let with = |folder: &str, first: &Pair, next: Option<&Pair>| {
+            let configured = configured(folder, next.map(|_| "/next"));
+            credential.succeeded_by(Read { configured: &configured, first, next }).unwrap()
+        };
+        let same = with("/a", &first, None);
+        assert!(Arc::ptr_eq(&same.held, &credential.held), "suspended as it was");
+        let both = Pair { user: Secret::new(b"other".to_vec()), ..pair("another password") };
+        let other = with("/a", &both, None);
+        assert_eq!((other.current().number, other.current().is_suspended()), (2, false));
+        let moved = with("/b", &first, None);
+        assert!(Arc::ptr_eq(&moved.current(), &credential.current()), "the account must not be locked out");
+        let more = with("/b", &first, Some(&both));
         assert_eq!((more.current().number, credential.current().number), (3, 1), "a second pair is used");
-        assert!(more.held.first.load().is_suspended(), "and the rejected one is not sent again for it");
+        assert!(more.held.first.version().is_suspended(), "and the rejected one is not sent again for it");
         assert_eq!(credential.current().number, 1, "and the configuration in force is as it was");
     }
 
@@ -582,14 +282,53 @@ mod tests {
     fn the_second_pair_is_used_while_the_first_is_suspended_and_is_the_same_version_when_it_takes_its_place()
     {
         let (first, next) = (pair("a long password"), pair("another password"));
-        let source = Read { first: &first, next: Some(&next) };
-        let credential = Credential::new(&configured("/a"), source).unwrap();
+        let configured = configured("/a", Some("/b"));
+        let credential = credential(&configured, &first, Some(&next));
         assert_eq!(credential.usable().map(|version| version.number), Ok(1));
-        credential.current().suspension.begin();
+        credential.current().suspension.begin(0);
         assert_eq!(credential.usable().map(|version| version.number), Ok(2));
-        assert_eq!(credential.renew(&next), Ok(Reread::Renewed));
+        let promoted = Read { configured: &configured, first: &next, next: Some(&next) };
+        let credential = credential.succeeded_by(promoted).unwrap();
         assert_eq!((credential.current().number, credential.current().is_suspended()), (2, false));
-        credential.current().suspension.begin();
+        credential.current().suspension.begin(0);
         assert!(credential.usable().is_err(), "both are one version now");
+    }
+
+    fn write(folder: &Path, version: u32) {
+        for name in ["user", "pass"] {
+            let mut options = fs::OpenOptions::new();
+            let file = options.write(true).create(true).truncate(true).mode(0o600).open(folder.join(name));
+            std::io::Write::write_all(&mut file.unwrap(), format!("{name} of version {version}").as_bytes())
+                .unwrap();
+        }
+    }
+
+    fn writer() -> Arc<Writer> {
+        let (instance, version) = <(String, String)>::default();
+        let origin = Origin { instance, version, config: [0; 32], services: Vec::new() };
+        Arc::new(Writer::start(Output::Stream(tempfile::tempfile().unwrap()), origin).unwrap())
+    }
+
+    #[test]
+    fn who_reads_a_pair_again_waits_for_who_reads_it_already_so_that_no_older_one_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let configured = configured(folder.path().to_str().unwrap(), None);
+        let pairs = [credential(&configured, &pair("a long password"), None)].into();
+        let credentials = Credentials { pairs, writer: writer(), reading: Arc::default() };
+        write(folder.path(), 1);
+        let (told, heard) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let reading = credentials.reading();
+            scope.spawn(|| told.send(credentials.reread(CredentialId(0))).unwrap());
+            // Never too short; one that did not wait would be done long before.
+            assert!(heard.recv_timeout(Duration::from_millis(300)).is_err());
+            write(folder.path(), 2);
+            drop(reading);
+            assert_eq!(heard.recv().unwrap(), Some(Reread { renewed: true, half: false }));
+        });
+        let used = credentials.of(CredentialId(0)).unwrap().current();
+        let secret = |name: &str| Secret::new(format!("{name} of version 2").into_bytes());
+        let written = Pair { user: secret("user"), pass: secret("pass") };
+        assert!(used.is_of(&version::halves(&written)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Reloader;
 use super::files::{Files, Seen, look};
-use crate::audit::ReloadCause;
+use crate::audit::{ReloadCause, ReloadResult};
 
 /// Files are looked at so often without being told of a change: not every file system tells.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -37,12 +38,13 @@ pub async fn follow(reloader: Reloader, mut hangup: Signal) {
         };
         // Compiling schemas and reading files must not keep the listeners waiting.
         let acted = tokio::task::spawn_blocking(move || {
-            follower.act(cause);
+            follower.outlive(cause, Follower::act);
             follower
         });
         match acted.await {
             Ok(same) => follower = same,
-            Err(_) => return tracing::error!("the configuration is not followed any more"),
+            // Only where the process ends.
+            Err(_) => return,
         }
     }
 }
@@ -69,6 +71,8 @@ struct Follower {
     credentials: Seen,
     /// No half of a pair of credentials is waited for.
     settled: bool,
+    /// Since when the configuration in the files is known to be refused.
+    refused: Option<Instant>,
     watched: BTreeSet<Watched>,
     /// Tells as long as it is kept.
     watcher: Option<RecommendedWatcher>,
@@ -89,6 +93,7 @@ impl Follower {
             configuration: Seen::nothing(),
             credentials: Seen::nothing(),
             settled: true,
+            refused: None,
             reloader,
             changed,
             files,
@@ -101,21 +106,38 @@ impl Follower {
         follower
     }
 
+    /// Goes on following where `act` panics: a configuration that cannot even be read leaves the last good one in force.
+    fn outlive(&mut self, cause: ReloadCause, act: impl FnOnce(&mut Self, ReloadCause)) {
+        if catch_unwind(AssertUnwindSafe(|| act(self, cause))).is_err() {
+            self.reloader.broke_off(cause);
+        }
+    }
+
     /// Looks at the files and reads again what changed; everything when it was told to.
     fn act(&mut self, cause: ReloadCause) {
         // Before the look: what changes after it is told of.
         self.watch();
         let configuration = look(&self.files.configuration);
-        if cause == ReloadCause::Signal || configuration != self.configuration {
+        if cause == ReloadCause::Signal || configuration != self.configuration || self.is_to_be_tried_again()
+        {
             self.configuration = configuration;
-            self.reloader.reload(cause);
+            let result = self.reloader.reload(cause);
+            self.refused = matches!(result, ReloadResult::Refused { .. }).then(Instant::now);
             self.follow_other_files();
         }
         let credentials = look(&self.files.credentials);
         if cause == ReloadCause::Signal || credentials != self.credentials || !self.settled {
             self.credentials = credentials;
-            self.settled = self.reloader.reread_credentials(cause);
+            self.settled = self.reloader.reread_credentials();
         }
+    }
+
+    /// What a refused configuration wants for may lie in files that are none of those of the one in force.
+    fn is_to_be_tried_again(&self) -> bool {
+        let is_due = |refused: Instant| {
+            refused.elapsed() >= LOOK_EVERY || look(&self.files.credentials) != self.credentials
+        };
+        self.refused.is_some_and(is_due)
     }
 
     /// Until the next look that nobody asks for.
@@ -165,5 +187,82 @@ impl Watched {
     fn now(path: PathBuf) -> Option<Self> {
         let metadata = std::fs::metadata(&path).ok()?;
         Some(Self { device: metadata.dev(), inode: metadata.ino(), path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::audit::Output;
+    use crate::config::{Source, load_with_secrets};
+    use crate::gateway::Gateway;
+
+    /// A gateway whose files are in `folder`, and who follows them.
+    fn followed(folder: &Path) -> (Arc<Gateway>, Follower) {
+        crate::tls::install_provider();
+        let text = std::fs::read_to_string("config/minimal.toml").unwrap();
+        let text = text.replace("/run/secrets/", "").replace("/var/lib/dcams-gateway/", "");
+        std::fs::write(folder.join("gateway.toml"), text).unwrap();
+        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                   -----END PRIVATE KEY-----\n";
+        for (name, text) in [
+            ("signing_key", key),
+            ("chain_key", "a chain key of 32 bytes and some more"),
+            ("fingerprint_key", "a fingerprint key of 32 bytes and more"),
+            ("veratad_user", "user"),
+            ("veratad_pass", "a long password"),
+        ] {
+            write_private(&folder.join(name), text);
+        }
+        let source = Source { path: folder.join("gateway.toml"), ..Source::default() };
+        let (loaded, secrets) = load_with_secrets(&source).unwrap_or_else(|faults| panic!("{faults}"));
+        let output = Output::Stream(tempfile::tempfile().unwrap());
+        let gateway = Arc::new(Gateway::recording_to(output, loaded.config, &secrets).unwrap());
+        let reloader = Reloader::new(Arc::clone(&gateway), source);
+        let follower = Follower::new(Arc::new(reloader), Arc::default());
+        (gateway, follower)
+    }
+
+    fn write_private(path: &Path, text: &str) {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(path);
+        std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
+    }
+
+    fn faults(gateway: &Gateway) -> usize {
+        gateway.faults_of_reload.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    #[test]
+    fn a_panic_counts_as_a_refusal_and_following_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gateway, mut follower) = followed(folder.path());
+        follower.outlive(ReloadCause::Change, |_, _| panic!("as a fault of this program would"));
+        assert_eq!(faults(&gateway), 1);
+        follower.outlive(ReloadCause::Change, Follower::act);
+        assert_eq!(faults(&gateway), 0, "it was read, and is as good as before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_refused_configuration_wants_for_is_looked_for_every_few_seconds() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (gateway, mut follower) = followed(folder.path());
+        let act = |follower: &mut Follower| follower.act(ReloadCause::Change);
+        act(&mut follower);
+        let path = folder.path().join("gateway.toml");
+        let (before, pass) = (gateway.number(), elsewhere.path().join("pass"));
+        let text = std::fs::read_to_string(&path).unwrap().replace("veratad_pass", pass.to_str().unwrap());
+        std::fs::write(&path, text).unwrap();
+        act(&mut follower);
+        assert_eq!((faults(&gateway), gateway.number()), (1, before));
+        write_private(&pass, "another long password");
+        act(&mut follower);
+        assert_eq!(faults(&gateway), 1, "not yet");
+        tokio::time::advance(LOOK_EVERY).await;
+        act(&mut follower);
+        assert_eq!((faults(&gateway), gateway.number()), (0, before + 1));
     }
 }

@@ -3,15 +3,15 @@
 mod files;
 mod follow;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
 
 use crate::audit::{self, Class, ReloadCause, ReloadResult};
 use crate::config::{self, Config, Faults, Loaded, Secrets, Source};
 use crate::credentials::Reread;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, StartFault};
 use crate::ids::CredentialId;
 use crate::server::descriptors;
 
@@ -21,54 +21,86 @@ pub use follow::follow;
 pub struct Reloader {
     gateway: Arc<Gateway>,
     source: Source,
+    /// What was told last, while it is so.
+    refusal: Mutex<Option<Refusal>>,
 }
 
 /// Why a configuration is not put in force.
+#[derive(PartialEq, Eq)]
 struct Refusal {
     refused: Option<[u8; 32]>,
-    faults: usize,
+    faults: Vec<Told>,
+}
+
+/// A fault, without a secret.
+#[derive(PartialEq, Eq)]
+struct Told {
+    line: Option<usize>,
+    problem: String,
+    remedy: String,
 }
 
 impl Reloader {
     /// For `gateway`, which was started from `source`.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, source: Source) -> Self {
-        Self { gateway, source }
+        Self { gateway, source, refusal: Mutex::new(None) }
     }
 
     /// Reads configuration, schemas, secrets and certificates, and puts all of them in force together, or none: what
     /// has a fault leaves the last good configuration in force. Either way it is told: in the log, the metrics, the
-    /// audit and to who asks whether the gateway is ready. Blocks on the file system.
+    /// audit and to who asks whether the gateway is ready; the same refusal only once, unless a signal asks for it.
+    /// Blocks on the file system.
     pub fn reload(&self, cause: ReloadCause) -> ReloadResult {
         let before = self.gateway.current().config.digest;
-        let was_refused = self.gateway.faults_of_reload.load(Ordering::Acquire) > 0;
-        let result = match self.attempt() {
-            Ok(config) if config == before => ReloadResult::Unchanged { config },
-            Ok(config) => ReloadResult::Applied { previous: before, config },
-            Err(Refusal { refused, faults }) => ReloadResult::Refused { config: before, refused, faults },
+        let config = match self.attempt() {
+            Ok(config) => config,
+            Err(refusal) => return self.refuse(cause, refusal),
+        };
+        let was_refused = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        let result = match config == before {
+            true => ReloadResult::Unchanged { config },
+            false => ReloadResult::Applied { previous: before, config },
         };
         // Not each time that a file was written which says what it said before.
-        let is_news = !matches!(result, ReloadResult::Unchanged { .. }) || was_refused;
+        let is_news = matches!(result, ReloadResult::Applied { .. }) || was_refused;
         if is_news || cause == ReloadCause::Signal {
             self.tell(cause, &result);
         }
         result
     }
 
+    /// Reading broke off by a fault of this program: as a refusal, it leaves the last good configuration in force.
+    fn broke_off(&self, cause: ReloadCause) {
+        let problem = "the reading of the configuration panicked".to_owned();
+        let remedy = "report it with the place that the log names".to_owned();
+        self.refuse(cause, Refusal { refused: None, faults: vec![Told { line: None, problem, remedy }] });
+    }
+
+    fn refuse(&self, cause: ReloadCause, refusal: Refusal) -> ReloadResult {
+        let config = self.gateway.current().config.digest;
+        let faults = refusal.faults.len();
+        let result = ReloadResult::Refused { config, refused: refusal.refused, faults };
+        let mut before = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.as_ref() != Some(&refusal) || cause == ReloadCause::Signal {
+            for Told { line, problem, remedy } in &refusal.faults {
+                tracing::error!(line, problem, remedy, "a fault of the new configuration");
+            }
+            self.tell(cause, &result);
+        }
+        *before = Some(refusal);
+        result
+    }
+
     /// Reads the pairs of the configuration in force again, because a password must not wait for a configuration
     /// that is being mended. Whether all are settled: of none, one half is waited for.
-    pub fn reread_credentials(&self, cause: ReloadCause) -> bool {
+    pub fn reread_credentials(&self) -> bool {
         let credentials = Arc::clone(&self.gateway.current().credentials);
         let mut settled = true;
         for (id, credential) in (0_u16..).map(CredentialId).zip(credentials.iter()) {
-            let reread = match cause {
-                ReloadCause::Change => credentials.reread_whole(id),
-                // Who sends a signal has written both.
-                ReloadCause::Signal if credentials.reread(id) => Reread::Renewed,
-                ReloadCause::Signal => Reread::Same,
-            };
-            settled &= reread != Reread::Half;
-            if reread == Reread::Renewed {
+            let Some(Reread { renewed, half }) = credentials.reread(id) else { continue };
+            settled &= !half;
+            if renewed {
                 let version = credential.current().number;
                 tracing::info!(
                     credential = credential.name(),
@@ -82,23 +114,27 @@ impl Reloader {
 
     fn attempt(&self) -> Result<[u8; 32], Refusal> {
         let running = self.gateway.current();
+        // Until what was read is in force.
+        let _alone = running.credentials.reading();
         let (Loaded { mut config, warnings }, secrets) =
-            config::load_with_secrets(&self.source).map_err(|faults| refuse(&faults, None))?;
+            config::load_with_secrets(&self.source).map_err(|faults| Refusal::of(&faults, None))?;
         config::judge_fixed(&running.config, &config)
-            .map_err(|faults| refuse(&faults, Some(config.digest)))?;
+            .map_err(|faults| Refusal::of(&faults, Some(config.digest)))?;
         // Told at the start: the descriptors of a process do not change.
         descriptors::fit(&mut config, getrlimit(Resource::Nofile).current);
         let digest = config.digest;
-        self.install(config, &secrets).map_err(|()| Refusal { refused: Some(digest), faults: 1 })?;
+        self.install(config, &secrets).map_err(|fault| {
+            let remedy = "correct the file".to_owned();
+            let fault = Told { line: None, problem: fault.to_string(), remedy };
+            Refusal { refused: Some(digest), faults: vec![fault] }
+        })?;
         [&warnings, secrets.warnings()].into_iter().for_each(tell_warnings);
         Ok(digest)
     }
 
-    fn install(&self, config: Config, secrets: &Secrets) -> Result<(), ()> {
+    fn install(&self, config: Config, secrets: &Secrets) -> Result<(), StartFault> {
         let running = self.gateway.current();
-        let next = running.next(config, secrets).map_err(|fault| {
-            tracing::error!(%fault, "a fault of the new configuration");
-        })?;
+        let next = running.next(config, secrets)?;
         let renewed = !next.shows_certificate_of(&running);
         self.gateway.install(next);
         if renewed {
@@ -130,16 +166,16 @@ impl Reloader {
     }
 }
 
-/// Tells every fault; as at the start, none shows a secret.
-fn refuse(faults: &Faults, refused: Option<[u8; 32]>) -> Refusal {
-    let errors = faults.iter().filter(|fault| fault.severity() == config::Severity::Error);
-    let mut count = 0;
-    for fault in errors {
-        count += 1;
-        let (line, problem, remedy) = (fault.line(), fault.problem(), fault.remedy());
-        tracing::error!(line, problem, remedy, "a fault of the new configuration");
+impl Refusal {
+    /// Every fault; as at the start, none shows a secret.
+    fn of(faults: &Faults, refused: Option<[u8; 32]>) -> Self {
+        let errors = faults.iter().filter(|fault| fault.severity() == config::Severity::Error);
+        let told = |fault: &config::Fault| {
+            let (problem, remedy) = (fault.problem().to_owned(), fault.remedy().to_owned());
+            Told { line: fault.line(), problem, remedy }
+        };
+        Self { refused, faults: errors.map(told).collect() }
     }
-    Refusal { refused, faults: count }
 }
 
 fn tell_warnings(warnings: &Faults) {

@@ -32,7 +32,7 @@ impl Apart {
         // One client for all generations: a simulation has one.
         let build = move |generation: &Arc<Generation>| stack(&of_gateway, generation, Arc::clone(&client));
         let newest = Arc::new(Newest::new(gateway, Box::new(build)));
-        let context = Arc::new(Context::new(gateway, drained));
+        let context = Arc::new(Context::new(gateway, drained, true));
         let serve = move |stream, peer| -> Served {
             let (newest, context) = (Arc::clone(&newest), Arc::clone(&context));
             let end = OtherEnd { peer, seat: Arc::default() };

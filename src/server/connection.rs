@@ -51,7 +51,8 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(gateway: &Gateway, drained: watch::Receiver<bool>) -> Self {
+    /// Of a peer that is on this host, or not.
+    pub(super) fn new(gateway: &Gateway, drained: watch::Receiver<bool>, is_near: bool) -> Self {
         let generation = gateway.current();
         let data = &generation.config.data;
         Self {
@@ -62,7 +63,7 @@ impl Context {
                 min_rate_bytes_per_s: data.min_body_rate_bytes_per_s,
             },
             max_head_bytes: data.max_head_bytes,
-            last_call: LastCall::new(drained, data.drain_grace),
+            last_call: LastCall::new(drained, data.drain_grace, is_near),
             metrics: Arc::clone(&gateway.metrics),
         }
     }
@@ -201,7 +202,8 @@ pub(super) async fn serve_http1<IO>(
         context.metrics.connection(if error.is_parse() { "bad_request_head" } else { "broken" });
     }
     if ended.is_some() {
-        close(connection.into_parts().io.into_inner().into_inner(), unread).await;
+        let linger = if unread { Some(LINGER) } else { context.last_call.linger() };
+        close(connection.into_parts().io.into_inner().into_inner(), linger).await;
     }
 }
 
@@ -316,17 +318,43 @@ async fn overdue(activity: &Activity, patience: &Patience) -> Overdue {
     }
 }
 
-/// Says that no more will be sent, and reads what is still `unread` for a while. A socket that is closed
-/// with unread bytes resets the connection, and the peer may lose the answer it was about to read.
-async fn close<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO, unread: bool) {
-    let closing = async {
-        if stream.shutdown().await.is_err() || !unread {
-            return;
-        }
+/// Says that no more will be sent, and reads what still comes for a while, where there is a time to `linger`. A socket
+/// that is closed with unread bytes, or that bytes come to afterwards, resets the connection, and the peer may lose the
+/// answer it was about to read.
+async fn close<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO, linger: Option<Duration>) {
+    // A peer that neither reads nor ends is not waited for.
+    let ended = timeout(LINGER, stream.shutdown()).await;
+    let (Ok(Ok(())), Some(linger)) = (ended, linger) else { return };
+    let reading = async {
         let mut unwanted = stream.take(LINGER_BYTES);
         let mut buffer = vec![0; 64 << 10];
         while let Ok(1..) = unwanted.read(&mut buffer).await {}
     };
-    // A peer that neither reads nor ends is not waited for.
-    let _ = timeout(LINGER, closing).await;
+    let _ = timeout(linger, reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_lingers_is_open_until_its_peer_ends_or_the_time_is_up() {
+        let linger = Duration::from_millis(500);
+        for (ends, took) in [(true, Duration::from_millis(200)), (false, linger)] {
+            let (mut ours, theirs) = tokio::io::duplex(64);
+            let begun = Instant::now();
+            let closing = tokio::spawn(async move {
+                close(theirs, Some(linger)).await;
+                begun.elapsed()
+            });
+            assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 0, "it has heard of the end");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            ours.write_all(b"on its way").await.unwrap();
+            if ends {
+                drop(ours);
+            }
+            let lasted = closing.await.unwrap();
+            assert!((took..took + Duration::from_millis(50)).contains(&lasted), "{lasted:?}");
+        }
+    }
 }

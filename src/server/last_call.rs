@@ -22,14 +22,23 @@ use crate::upstream::Wire;
 /// sends at random about once a second meets the gap of some ten microseconds once in three hundred thousand stops;
 /// one that sends more often, or far less, meets it less often.
 const PART: u32 = 5;
-/// At least so long: what was sent before the stop may not have been read.
-const AT_LEAST: Duration = Duration::from_millis(20);
+/// The time to a peer on this host and back, and some.
+const NEAR: Duration = Duration::from_millis(20);
+/// And to any other, on the other side of the world.
+const FAR: Duration = Duration::from_millis(500);
 
 /// When connections end that are idle while the gateway is being stopped.
 #[derive(Clone)]
 pub(super) struct LastCall {
     drained: watch::Receiver<bool>,
     quiet: Duration,
+    /// How long a peer may need to learn of the end, whose bytes are on their way until then; `None`: no time.
+    linger: Option<Duration>,
+}
+
+/// How long what a peer has sent may be on its way, or what it sends upon hearing from us.
+pub(super) fn there_and_back(loopback: bool) -> Duration {
+    if loopback { NEAR } else { FAR }
 }
 
 /// Can be looked at for bytes that nobody has read yet.
@@ -39,9 +48,17 @@ pub(super) trait Readable {
 }
 
 impl LastCall {
-    /// A stop is told by `drained`; it serves new requests for `grace`.
-    pub(super) fn new(drained: watch::Receiver<bool>, grace: Duration) -> Self {
-        Self { drained, quiet: (grace / PART).max(AT_LEAST) }
+    /// A stop is told by `drained`; it serves new requests for `grace`. The peer is on this host, or not. What was sent
+    /// before the stop may not have been read: so long at least it is waited for.
+    pub(super) fn new(drained: watch::Receiver<bool>, grace: Duration, is_near: bool) -> Self {
+        let quiet = (grace / PART).max(there_and_back(is_near));
+        Self { drained, quiet, linger: (!is_near).then_some(FAR) }
+    }
+
+    /// How long a socket must stay open at a stop after the end was sent: closed at once, it would reset what the peer
+    /// sends until it has learnt of it.
+    pub(super) fn linger(&self) -> Option<Duration> {
+        self.linger.filter(|_| self.is_out())
     }
 
     /// Whether the gateway is being stopped.
@@ -105,5 +122,25 @@ impl Readable for TlsStream<TcpStream> {
 impl Readable for Box<dyn Wire> {
     fn has_arrivals(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_far_peer_has_the_time_that_its_bytes_take_and_a_near_one_does_not_hold_the_stop_up() {
+        let (drain, drained) = watch::channel(true);
+        for (is_near, quiet, linger) in [(true, NEAR, None), (false, FAR, Some(FAR))] {
+            let last_call = LastCall::new(drained.clone(), Duration::ZERO, is_near);
+            let begun = Instant::now();
+            last_call.over().await;
+            assert!((quiet..quiet * 2).contains(&begun.elapsed()));
+            assert_eq!(last_call.linger(), linger);
+        }
+        drop(drain);
+        let (_serving, drained) = watch::channel(false);
+        assert_eq!(LastCall::new(drained, Duration::ZERO, false).linger(), None, "only at a stop");
     }
 }

@@ -3,8 +3,6 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +13,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::doors::Doors;
+use super::last_call::there_and_back;
 use super::passed::{Passed, PassedSocket};
 use super::porch::Porch;
+use super::unix_socket::{self, SocketFile};
 use super::worker::{Accepted, Senders, Stream};
 use crate::arrival::Peer;
 use crate::config::Listen;
@@ -27,8 +27,6 @@ const BACKLOG: i32 = 1024;
 /// The pause after an accept that failed for want of descriptors or memory, so that the loop does not
 /// spin.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long handshakes that have begun may take at a stop: the time to a peer and back, and some.
-const HANDSHAKES: Duration = Duration::from_millis(20);
 /// Accepts that may fail at a stop before what is still queued is given up.
 const MOST_FAILURES: usize = 100;
 /// Drops what begins a TCP connection (a segment with SYN; byte 13 of its header holds the flags), and nothing else. A
@@ -43,19 +41,14 @@ const NO_BEGINNING: [SockFilter; 4] = [
 
 /// An open listener.
 pub(super) struct Listener {
+    /// The socket file that was made here, and is removed before the socket is closed.
+    _file: Option<SocketFile>,
     socket: Socket,
     address: Listen,
-    /// The socket file that was made here, and is removed at the end.
-    file: Option<Inode>,
     /// It was there before this process, and stays.
     passed: bool,
     porch: Porch,
 }
-
-/// What tells a file from another at the same path: device and number. Neither is used again while the socket that
-/// was bound to it is open.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Inode(u64, u64);
 
 enum Socket {
     Tcp { listener: TcpListener, loopback: bool },
@@ -86,12 +79,13 @@ impl Listener {
                 let bound = listener.local_addr()?;
                 let socket = Socket::Tcp { listener, loopback: bound.ip().is_loopback() };
                 let address = Listen::Tcp(bound);
-                Ok(Self { socket, address, file: None, passed: false, porch: Porch::new() })
+                Ok(Self { _file: None, socket, address, passed: false, porch: Porch::new() })
             }
             Listen::Unix(path) => {
-                let socket = Socket::Unix(open_unix(path)?);
-                let (address, file) = (address.clone(), Inode::at(path));
-                Ok(Self { socket, address, file, passed: false, porch: Porch::new() })
+                let (listener, file) = unix_socket::open(path)?;
+                let socket = Socket::Unix(UnixListener::from_std(listener)?);
+                let address = address.clone();
+                Ok(Self { _file: Some(file), socket, address, passed: false, porch: Porch::new() })
             }
         }
     }
@@ -106,13 +100,13 @@ impl Listener {
             }
             PassedSocket::Unix(listener) => {
                 if let Listen::Unix(path) = address {
-                    judge_passed(path)?;
+                    unix_socket::judge_passed(path)?;
                 }
                 listener.set_nonblocking(true)?;
                 Socket::Unix(UnixListener::from_std(listener)?)
             }
         };
-        Ok(Self { socket, address: address.clone(), file: None, passed: true, porch: Porch::new() })
+        Ok(Self { _file: None, socket, address: address.clone(), passed: true, porch: Porch::new() })
     }
 
     /// Where it listens, with the port that was taken for port 0.
@@ -138,11 +132,12 @@ impl Listener {
         if self.passed {
             return;
         }
-        if let Socket::Tcp { listener, .. } = &self.socket {
+        if let Socket::Tcp { listener, loopback } = &self.socket {
             // Where a kernel cannot, a connection that begins right before the end is reset.
             let _ = socket2::SockRef::from(listener).attach_filter(&NO_BEGINNING);
             let begun = self.accept_all(&gateway, &doors, &workers);
-            let _ = tokio::time::timeout(HANDSHAKES, begun).await;
+            let limit = gateway.current().config.data.drain_timeout;
+            let _ = tokio::time::timeout(there_and_back(*loopback).min(limit), begun).await;
         }
         if let Socket::Unix(listener) = &self.socket {
             let _ = socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Read);
@@ -274,18 +269,10 @@ fn identified(stream: UnixStream) -> io::Result<(Stream, Peer)> {
 ///
 /// What [`start`](super::start) would fail with.
 pub fn try_address(address: &Listen) -> io::Result<()> {
-    let folder = match address {
-        Listen::Unix(path) => {
-            path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-        }
-        Listen::Tcp(_) => None,
-    };
-    let tried = Listener::open(address).map(drop);
-    if let Some(folder) = folder {
-        // Made by the trial, perhaps as another user than the gateway's. It may not have been made.
-        let _ = std::fs::remove_dir(folder);
+    match address {
+        Listen::Tcp(_) => Listener::open(address).map(drop),
+        Listen::Unix(path) => unix_socket::try_open(path),
     }
-    tried
 }
 
 /// Whether `address` could be listened on by the socket that was passed for it. Needs a runtime around it.
@@ -322,95 +309,4 @@ fn is_of_peer(error: &io::Error) -> bool {
 fn is_want(error: &io::Error) -> bool {
     let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].map(Errno::raw_os_error);
     error.raw_os_error().is_some_and(|code| wants.contains(&code))
-}
-
-impl Inode {
-    fn at(path: &Path) -> Option<Self> {
-        std::fs::symlink_metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Listen::Unix(path) = &self.address
-            && self.file.is_some()
-            // Another gateway may listen there by now.
-            && self.file == Inode::at(path)
-        {
-            // It may be gone already; a socket file without a listener is removed at the next start.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// A socket of mode 0660 in a folder that only our own user can change and only our group can enter.
-fn open_unix(path: &Path) -> io::Result<UnixListener> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.exists() {
-        std::fs::DirBuilder::new().mode(0o750).create(folder)?;
-    }
-    let metadata = std::fs::metadata(folder)?;
-    let own = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !own || metadata.permissions().mode() & 0o027 != 0 {
-        let problem =
-            "the folder of a unix socket must belong to the gateway's own user, with mode 0750 or stricter";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
-    }
-    remove_stale(path)?;
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
-}
-
-/// A passed socket's file, and its folder, may be root's; nobody else may use or change them.
-fn judge_passed(path: &Path) -> io::Result<()> {
-    let own = rustix::process::geteuid().as_raw();
-    let is_safe = |path: &Path, forbidden: u32| {
-        let file = std::fs::metadata(path)?;
-        io::Result::Ok([0, own].contains(&file.uid()) && file.mode() & forbidden == 0)
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if is_safe(path, 0o007)? && is_safe(folder, 0o022)? {
-        return Ok(());
-    }
-    let problem = "a passed unix socket must be root's or the gateway's own user's, with mode 0660 or stricter \
-                   (SocketMode=), in a folder that nobody else can write to";
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
-}
-
-/// A socket file that nobody listens on is left over from a process that was killed.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    if !metadata.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is in the way"));
-    }
-    let probe = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
-    // Else a listener that accepts nothing, and has as many waiting as it takes, would be waited for.
-    probe.set_nonblocking(true)?;
-    match probe.connect(&socket2::SockAddr::unix(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_socket_file_is_removed_with_its_listener_and_never_that_of_another() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        let path = folder.path().join("data.sock");
-        let listen = || Listener::open(&Listen::Unix(path.clone())).unwrap();
-        drop(listen());
-        assert!(!path.exists());
-
-        let old = listen();
-        std::fs::remove_file(&path).unwrap();
-        let _new = listen();
-        drop(old);
-        assert!(path.exists());
-    }
 }

@@ -13,6 +13,7 @@ mod newest;
 mod passed;
 mod porch;
 pub(crate) mod seat;
+mod unix_socket;
 mod unread;
 mod worker;
 

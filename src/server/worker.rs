@@ -123,7 +123,8 @@ impl Worker {
             tokio::select! {
                 accepted = self.receiver.recv() => {
                     let Some(accepted) = accepted else { return };
-                    let context = Context::new(&self.gateway, self.drained.clone());
+                    let is_near = !matches!(accepted.peer, Peer::Tcp { loopback_listener: false, .. });
+                    let context = Context::new(&self.gateway, self.drained.clone(), is_near);
                     tokio::spawn(serve(accepted, Arc::clone(&newest), Arc::new(context)));
                 }
                 // Also without a request: what is out of force, its secrets among it, is not kept.

@@ -1,8 +1,11 @@
 //! What happens when DCAMS rejects the credentials, and when they change?
 
 use std::fs;
+use std::time::Duration;
 
-use crate::harness::{GET_STATUS, Gateway, KYC_API, Setup, UPDATE_STATUS, Upstream, wait_for};
+use dcams_gateway::simulate::Fault;
+
+use crate::harness::{GET_STATUS, Gateway, KYC_API, Setup, UPDATE_STATUS, Upstream, message, wait_for};
 
 const PASS: &str = "double-password-for-tests";
 const RENEWED: &str = "renewed-password-for-tests";
@@ -62,6 +65,21 @@ fn a_rejected_pair_without_a_successor_is_held_back_so_that_the_account_is_not_l
     });
     assert_eq!(gateway.record_of(&answer)["credential"]["version"], 2);
     assert_eq!(upstream.received().len(), 2);
+}
+
+#[test]
+fn an_answer_to_what_was_sent_before_a_rejection_does_not_end_what_follows_from_it() {
+    let upstream = Upstream::start();
+    let gateway = started(&upstream);
+    upstream.inject_once(Fault::Latency(Duration::from_secs(1)));
+    let mut early = gateway.connect();
+    early.send(&message(KYC_API, GET_STATUS.as_bytes()));
+    upstream.wait_for_received(1);
+    upstream.accept("double-user", RENEWED);
+    assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 502);
+    assert_eq!(early.read_answer().status, 200, "it was sent while the password was right");
+    let held_back = gateway.post(KYC_API, GET_STATUS);
+    assert_eq!((held_back.status, held_back.json()["code"].as_str()), (503, Some("credentials_unavailable")));
 }
 
 #[test]

@@ -2,10 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{BATCH, GET_STATUS, Gateway, KYC_API, Setup, UPDATE_STATUS, Upstream, wait_for};
+use crate::harness::{
+    BATCH, GET_STATUS, Gateway, KYC_API, OPS_PORTAL, PATIENCE, Setup, UPDATE_STATUS, Upstream, message,
+    wait_for,
+};
+use crate::trail::{plain_upstream, telling};
 
 fn rewrite(gateway: &Gateway, change: impl FnOnce(&str) -> String) {
     let path = gateway.folder().join("gateway.toml");
@@ -129,7 +136,12 @@ fn a_signal_reads_everything_again_and_says_so() {
 fn what_was_counted_of_a_caller_that_did_not_change_survives() {
     let upstream = Upstream::start();
     let slow = |text: &mut String| {
-        *text = text.replacen("per_second = 1000, burst = 1000", "per_second = 1, burst = 600", 1);
+        let of_callers = "credentials = \"production\"\nrate = { per_second = 1000, burst = 1000 }";
+        *text = text.replacen(
+            of_callers,
+            "credentials = \"production\"\nrate = { per_second = 1, burst = 600 }",
+            1,
+        );
     };
     let gateway = Setup::before(&upstream).edit(slow).start();
     let mut connection = gateway.connect();
@@ -183,4 +195,141 @@ fn a_schema_that_changed_judges_the_next_request() {
     replace(&schema, "no schema");
     wait_for("the refusal", || verbose(&gateway).contains("the last good one").then_some(()));
     assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 422);
+}
+
+#[test]
+fn a_refusal_is_told_once_and_tried_again_until_what_it_wants_for_is_there() {
+    let upstream = Upstream::start();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut gateway = Setup::before(&upstream).start();
+    let (user, pass) = (elsewhere.path().join("user"), gateway.folder().join("pass"));
+    rewrite(&gateway, |text| {
+        text.replace("user = { file = \"user\" }", &format!("user = {{ file = \"{}\" }}", user.display()))
+    });
+    wait_for("the refusal", || verbose(&gateway).contains("the last good one").then_some(()));
+    // With the credentials of the configuration in force it is read again, which gives nothing new to tell.
+    replace(&pass, "another-password-for-tests");
+    wait_for("the password", || {
+        let version = "dcams_gateway_credential_version{credential=\"production\"}";
+        (gateway.metric(version) == Some(2.0)).then_some(())
+    });
+    fs::copy(gateway.folder().join("user"), &user).unwrap();
+    wait_for("the configuration", || verbose(&gateway).contains(", as written\n").then_some(()));
+    assert!(gateway.stop().success());
+    let results: Vec<_> = reloads(&gateway).into_iter().map(|(_, result, _)| result).collect();
+    assert_eq!(results, ["refused", "applied"]);
+    let faults = gateway.log_lines().into_iter().filter(|line| line["remedy"].is_string());
+    assert_eq!(faults.count(), 1);
+}
+
+/// The endpoint's address and the pair that is sent there change together, from one account to another and back, while
+/// eight connections on four workers ask without a pause. A request of two halves would bring a pair to the other account.
+#[test]
+fn no_request_sees_a_half_of_two_configurations_on_any_worker() {
+    const RELOADS: u64 = 10;
+    let accounts = [plain_upstream(), plain_upstream()];
+    let pairs = [("user-a", "password-of-account-a"), ("user-b", "password-of-account-b")];
+    let mut setup = telling(&accounts[0]).edit(|text| {
+        let pair = "\n[credentials.b]\nuser = { file = \"user-b\" }\npass = { file = \"pass-b\" }\n";
+        *text = text.replace("workers = 1", "workers = 4");
+        *text = text.replace("[credentials.production]", "[credentials.a]") + pair;
+        *text = text.replace("credentials = \"production\"", "credentials = \"a\"");
+    });
+    for ((user, pass), account) in pairs.iter().zip(&accounts) {
+        account.keep(false);
+        account.accept(user, pass);
+    }
+    setup = setup.file("user", pairs[0].0).file("pass", pairs[0].1);
+    setup = setup.file("user-b", pairs[1].0).file("pass-b", pairs[1].1);
+    let mut gateway = setup.start();
+    let text = fs::read_to_string(gateway.folder().join("gateway.toml")).unwrap();
+    let other = text
+        .replace(&accounts[0].url(), &accounts[1].url())
+        .replace("credentials = \"a\"", "credentials = \"b\"");
+    let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..8)
+            .map(|_| {
+                let mut connection = gateway.connect();
+                let (stop, answered) = (&stop, &answered);
+                scope.spawn(move || {
+                    let (mut refused, begun) = (Vec::new(), Instant::now());
+                    while !stop.load(Ordering::Relaxed) && begun.elapsed() < 6 * PATIENCE {
+                        let answer = connection.post(KYC_API, GET_STATUS.as_bytes());
+                        answered.fetch_add(1, Ordering::Relaxed);
+                        // A disk that is too slow for an intent says nothing of reloads.
+                        if answer.status != 200 && !answer.text().contains("audit_unavailable") {
+                            refused.push(answer.text());
+                        }
+                    }
+                    refused
+                })
+            })
+            .collect();
+        for reload in 1..=RELOADS {
+            let before = answered.load(Ordering::Relaxed);
+            rewrite(&gateway, |_| if reload % 2 == 1 { other.clone() } else { text.clone() });
+            let line = format!("dcams_gateway_config_reloads_total{{result=\"applied\"}} {reload}");
+            wait_for("the reload", || metric(&gateway, &line).then_some(()));
+            wait_for("answers", || (answered.load(Ordering::Relaxed) > before + 16).then_some(()));
+        }
+        stop.store(true, Ordering::Relaxed);
+        for asking in asking {
+            assert_eq!(asking.join().unwrap(), Vec::<String>::new());
+        }
+    });
+    for ((user, pass), account) in pairs.iter().zip(&accounts) {
+        let seen: Vec<_> = account.pairs_seen().into_iter().collect();
+        assert_eq!(seen, [((*user).to_owned(), (*pass).to_owned())], "no pair of the other account");
+    }
+    assert!(gateway.stop().success());
+    let of_each = |outcome: &serde_json::Value| {
+        Some((outcome["config"].to_string(), outcome["credential"]["name"].as_str()?.to_owned()))
+    };
+    let together: std::collections::BTreeSet<_> = gateway.outcomes().iter().filter_map(of_each).collect();
+    assert_eq!(together.len(), 2, "{together:?}");
+}
+
+#[test]
+fn a_smaller_limit_of_requests_counts_those_that_are_in_progress() {
+    let upstream = Upstream::start();
+    let limited = |text: &mut String| *text = text.replace("workers = 1", "workers = 1\nmax_requests = 6");
+    let gateway = Setup::before(&upstream).edit(limited).start();
+    fill(&gateway, &upstream, 6, || {});
+    // Those in progress go on, beyond the new limit.
+    fill(&gateway, &upstream, 6, || {
+        rewrite(&gateway, |text| text.replace("max_requests = 6", "max_requests = 3"));
+        let applied = "dcams_gateway_config_reloads_total{result=\"applied\"} 1";
+        wait_for("the reload", || metric(&gateway, applied).then_some(()));
+    });
+    fill(&gateway, &upstream, 3, || {});
+}
+
+/// Has so many requests in progress while the double stands still, and does `something` meanwhile; before and after that
+/// there is room for none more. Then all are answered.
+fn fill(gateway: &Gateway, upstream: &Upstream, count: usize, something: impl FnOnce()) {
+    let in_progress = |count: usize| {
+        wait_for("the requests in progress", || {
+            (gateway.metric("dcams_gateway_requests_in_progress") == Some(count as f64)).then_some(())
+        });
+    };
+    in_progress(0);
+    let (release, released) = channel::<()>();
+    upstream.runtime().spawn(async move {
+        // An error is the release.
+        let _ = released.recv();
+    });
+    let mut connections: Vec<_> = (0..count).map(|_| gateway.connect()).collect();
+    for (connection, caller) in connections.iter_mut().zip([KYC_API, BATCH, OPS_PORTAL].into_iter().cycle()) {
+        connection.send(&message(caller, GET_STATUS.as_bytes()));
+    }
+    in_progress(count);
+    let is_full = || assert_eq!(gateway.post(OPS_PORTAL, GET_STATUS).json()["code"], "overloaded");
+    is_full();
+    something();
+    is_full();
+    drop(release);
+    for mut connection in connections {
+        assert_eq!(connection.read_answer().status, 200);
+    }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{GET_STATUS, Gateway, KYC_API, Setup, Upstream, wait_for};
+use rustix::process::Signal;
+
+use crate::harness::{GET_STATUS, Gateway, KYC_API, Setup, Upstream, message, wait_for};
 use crate::number_of;
 
 /// Requests a second, all connections together.
@@ -44,10 +46,13 @@ fn swap(mount: &Path, version: u64) {
 
 /// As a careful operator writes two files: each takes the place of the old one in one step.
 fn rename(mount: &Path, version: u64) {
-    for (name, text) in [("user", user(version)), ("pass", pass(version))] {
-        private(&mount.join("new"), &text);
-        fs::rename(mount.join("new"), mount.join(name)).unwrap();
-    }
+    put(mount, "user", &user(version));
+    put(mount, "pass", &pass(version));
+}
+
+fn put(folder: &Path, name: &str, text: &str) {
+    private(&folder.join("new"), text);
+    fs::rename(folder.join("new"), folder.join(name)).unwrap();
 }
 
 /// Sends at [`RATE`] until told to stop; how many were answered 200 and how many otherwise.
@@ -145,4 +150,104 @@ fn every_version_of_a_mounted_secret_is_used_whole() {
 #[test]
 fn every_version_of_two_files_that_are_exchanged_one_after_the_other_is_used_whole() {
     rotate("rename of each file", rename);
+}
+
+/// So long the gateway goes on with the pair that it has where one half of it changed.
+const OTHER_FOLLOWS: Duration = Duration::from_secs(1);
+
+/// Writes half of a pair, has the gateway read it for `why`, and writes the other half; again from the start where a slow
+/// machine needs longer for that than the gateway waits. Then asserts that both versions were used whole.
+fn write_halves(
+    file: [&str; 2],
+    setup: impl Fn(Setup) -> Setup,
+    why: impl Fn(&Gateway, &Upstream),
+) -> (Gateway, Upstream) {
+    for _ in 0..5 {
+        let upstream = Upstream::start();
+        upstream.accept(&user(0), &pass(0));
+        let before = Setup::before(&upstream).file("user", user(0)).file("pass", pass(0));
+        let gateway = setup(before).start();
+        let begun = Instant::now();
+        put(gateway.folder(), file[0], &user(1));
+        why(&gateway, &upstream);
+        put(gateway.folder(), file[1], &pass(1));
+        if begun.elapsed() > OTHER_FOLLOWS * 3 / 4 {
+            continue;
+        }
+        let pair = (user(1), pass(1));
+        wait_for("the new version", || {
+            gateway.post(KYC_API, GET_STATUS);
+            upstream.pairs_seen().contains(&pair).then_some(())
+        });
+        let mixed = |(user, pass): &(String, String)| {
+            user.trim_start_matches("user") != pass.trim_start_matches("password")
+        };
+        assert!(!upstream.pairs_seen().iter().any(mixed), "{:?}", upstream.pairs_seen());
+        return (gateway, upstream);
+    }
+    panic!("this machine is too slow");
+}
+
+#[test]
+fn half_of_a_pair_is_not_used_by_a_configuration_that_comes_into_force_meanwhile() {
+    let applied = "dcams_gateway_config_reloads_total{result=\"applied\"}";
+    let (gateway, _upstream) = write_halves(
+        ["user", "pass"],
+        |setup| setup,
+        |gateway, upstream| {
+            upstream.accept_also(&user(1), &pass(1));
+            let text = fs::read_to_string(gateway.folder().join("gateway.toml")).unwrap();
+            put(gateway.folder(), "gateway.toml", &text.replace("name = \"batch\"", "name = \"night\""));
+            wait_for("the reload", || (gateway.metric(applied) == Some(1.0)).then_some(()));
+            assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200);
+        },
+    );
+    assert!(gateway.outcomes().iter().all(|line| line["status"] == 200));
+}
+
+#[test]
+fn half_of_a_pair_is_not_used_at_a_signal() {
+    let unchanged = "dcams_gateway_config_reloads_total{result=\"unchanged\"}";
+    let (gateway, _upstream) = write_halves(
+        ["user", "pass"],
+        |setup| setup,
+        |gateway, upstream| {
+            upstream.accept_also(&user(1), &pass(1));
+            gateway.signal(Signal::HUP);
+            wait_for("the reload", || (gateway.metric(unchanged) == Some(1.0)).then_some(()));
+            assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200);
+        },
+    );
+    assert!(gateway.outcomes().iter().all(|line| line["status"] == 200));
+}
+
+#[test]
+fn a_rejected_request_waits_for_the_other_half_of_a_pair() {
+    let asked = std::cell::RefCell::new(None);
+    let _serving = write_halves(
+        ["user", "pass"],
+        |setup| setup,
+        |gateway, upstream| {
+            upstream.accept(&user(1), &pass(1));
+            let mut connection = gateway.connect();
+            connection.send(&message(KYC_API, GET_STATUS.as_bytes()));
+            wait_for("the rejected request", || (upstream.counts().requests == 1).then_some(()));
+            *asked.borrow_mut() = Some(connection);
+        },
+    );
+    let answer = asked.into_inner().unwrap().read_answer();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn half_of_a_second_pair_is_not_used_either() {
+    let next =
+        "\n[credentials.production.next]\nuser = { file = \"user-1\" }\npass = { file = \"pass-1\" }\n";
+    let with_next = |setup: Setup| setup.file("user-1", user(2)).file("pass-1", pass(2)).append(next);
+    write_halves(["user-1", "pass-1"], with_next, |gateway, upstream| {
+        upstream.accept(&user(1), &pass(1));
+        // The first pair is rejected, its source is read again, and the second is sent.
+        gateway.post(KYC_API, GET_STATUS);
+        assert_eq!(upstream.counts().requests, 2);
+    });
 }

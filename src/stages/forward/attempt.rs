@@ -43,14 +43,14 @@ impl Parts {
         pass: Pass,
         tries: &mut Tries<'_>,
     ) -> Attempted {
-        let fate = plan.times.fate();
+        let rejections = plan.version.rejections();
         let mut under_way = UnderWay::begin(sealed, plan);
         let mut pass = Some(pass);
         let (answered, cut_short) = self.exchange(sealed, plan, &mut pass, tries).await;
         let (result, ended) = match answered {
             Ok(answered) => {
                 let status = answered.status;
-                let judged = self.judged(sealed, &plan.version, &answered, fate);
+                let judged = self.judged(sealed, plan, rejections, &answered);
                 let ended = Ended::judged(status, &judged);
                 (judged.map(|judged| (answered, judged)), ended)
             }
@@ -116,16 +116,17 @@ impl Parts {
     fn judged(
         &self,
         sealed: &Sealed,
-        version: &Version,
+        Plan { version, times, .. }: &Plan,
+        rejections: u64,
         answered: &Answered,
-        fate: Fate,
     ) -> Result<Judged, Reject> {
         sealed.track().note(|record| {
             record.upstream.status = Some(answered.status.as_u16());
             record.answer_bytes = answered.body.len() as u64;
         });
         let (request, needles) = (&sealed.document, &version.needles);
-        let judged = judge(answered.status, &answered.headers, &answered.body, request, needles, fate);
+        let judged =
+            judge(answered.status, &answered.headers, &answered.body, request, needles, times.fate());
         let judged = judged.inspect_err(|reject| {
             if matches!(reject, Reject::ResponseWithheld(_)) {
                 tracing::error!(credential = self.name_of(sealed), "an answer held the password: withheld");
@@ -135,7 +136,10 @@ impl Parts {
         let id = sealed.credential.credential;
         // An answer of something that stands before DCAMS says nothing of them.
         let answered_by_dcams = judged.result != ResultKind::Other;
-        if answered_by_dcams && !rejected(&judged) && self.credentials.accepted(id, version) {
+        if rejected(&judged) {
+            self.credentials.rejected(id, version, rejections);
+            tracing::error!(credential = self.name_of(sealed), "DCAMS rejected the credentials");
+        } else if answered_by_dcams && self.credentials.accepted(id, version, rejections) {
             tracing::info!(credential = self.name_of(sealed), "DCAMS accepts the credentials again");
         }
         sealed.track().note(|record| {

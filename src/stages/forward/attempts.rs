@@ -19,6 +19,9 @@ use crate::stages::audit::Answer;
 use crate::track::{Step, Tracks};
 use crate::upstream::{Again, Answered, Ended, Judged, Pass, allowed_headers, pause};
 
+/// So soon sources are read again of which half is waited for.
+const READ_AGAIN: Duration = Duration::from_millis(100);
+
 /// Until when a request may be sent, and until when its answer is waited for.
 #[derive(Clone, Copy)]
 pub(super) struct Times {
@@ -121,13 +124,11 @@ impl Parts {
             if let Ok((_, judged)) = &result
                 && rejected(judged)
             {
-                self.credentials.rejected(sealed.credential.credential, &plan.version);
-                tracing::error!(credential = self.name_of(sealed), "DCAMS rejected the credentials");
                 // With a second version only, and only once: the account must not be locked out.
                 if plan.version.number != sealed.version.number || Instant::now() >= times.deadline {
                     return result;
                 }
-                plan.version = self.other_version(sealed, &plan.version).await?;
+                plan.version = self.other_version(sealed, &plan.version, times).await?;
                 plan.parts = splice(&plan.version.prefix, &sealed.document);
                 pass = self.let_through(sealed, times.effect)?;
                 continue;
@@ -145,19 +146,30 @@ impl Parts {
         }
     }
 
-    /// Reads the source again after DCAMS, which then did nothing, rejected `used`: a version that differs.
-    async fn other_version(&self, sealed: &Sealed, used: &Version) -> Result<Arc<Version>, Reject> {
+    /// Reads the sources again after DCAMS, which then did nothing, rejected `used`: a version that differs. Of a pair
+    /// that is being exchanged it is waited for both halves.
+    async fn other_version(
+        &self,
+        sealed: &Sealed,
+        used: &Version,
+        times: Times,
+    ) -> Result<Arc<Version>, Reject> {
         let id = sealed.credential.credential;
-        let credentials = Arc::clone(&self.credentials);
-        let reread = self.client.aside(move || credentials.reread(id)).await;
-        let current = self.credentials.of(id).ok_or(Reject::Internal)?.current();
-        let is_new = reread == Some(true) || current.number != used.number;
-        if !is_new || current.is_suspended() {
-            return Err(Reject::UpstreamCredentialsRejected);
+        loop {
+            let credentials = Arc::clone(&self.credentials);
+            let reread = self.client.aside(move || credentials.reread(id)).await.flatten();
+            let current = self.credentials.of(id).ok_or(Reject::Internal)?.current();
+            if current.number != used.number && !current.is_suspended() {
+                let used = CredentialUse { credential: id, version: current.number };
+                sealed.track().note(|record| record.credential = Some(used));
+                return Ok(current);
+            }
+            let waits = reread.is_some_and(|reread| reread.half);
+            if !waits || Instant::now() + READ_AGAIN >= times.deadline {
+                return Err(Reject::UpstreamCredentialsRejected);
+            }
+            tokio::time::sleep(READ_AGAIN).await;
         }
-        let used = CredentialUse { credential: id, version: current.number };
-        sealed.track().note(|record| record.credential = Some(used));
-        Ok(current)
     }
 
     pub(super) fn name_of(&self, sealed: &Sealed) -> &str {
