@@ -1,7 +1,8 @@
 //! How is a running gateway spoken to, read and ended?
 
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -116,6 +117,18 @@ impl Gateway {
         let text = self.operators("/metrics").text();
         let of = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok();
         text.lines().find_map(of)
+    }
+
+    /// How many TCP connections its process holds, to whomever.
+    pub fn connections(&self) -> usize {
+        const LISTENS: &str = "0A";
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.pid())).unwrap();
+        let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let sockets: HashSet<String> =
+            rows.filter(|row| row[3] != LISTENS).map(|row| format!("socket:[{}]", row[9])).collect();
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let target = |entry: io::Result<fs::DirEntry>| fs::read_link(entry.unwrap().path()).ok();
+        descriptors.filter_map(target).filter(|target| sockets.contains(&*target.to_string_lossy())).count()
     }
 
     /// Everything on standard output so far.

@@ -1,7 +1,6 @@
 //! What must be true of every fault?
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use dcams_gateway::simulate::{Fault, Settings};
@@ -59,7 +58,7 @@ impl Row {
     /// Meets the fault with a read and a write, heals it, and looks for what is left of it.
     pub fn check(&self) {
         let mut scene = self.scene();
-        let open = scene.open_sockets();
+        let open = scene.gateway.connections();
         let read = scene.post(GET_STATUS);
         scene.is_as_told(&read, &self.read, "read");
         let write = scene.post(UPDATE_STATUS);
@@ -197,7 +196,7 @@ impl Scene {
             wait_for(gauge, || (self.gateway.metric(gauge) == Some(0.0)).then_some(()));
         }
         // One connection is idle, for the next request: a socket, and a second handle on it.
-        wait_for("descriptors to be closed", || (self.open_sockets() <= open + 2).then_some(()));
+        wait_for("connections to be closed", || (self.gateway.connections() <= open + 2).then_some(()));
         assert_eq!(self.gateway.operators("/livez").status, 200);
         let mut codes: BTreeMap<String, usize> = BTreeMap::new();
         for line in self.gateway.outcomes() {
@@ -207,14 +206,6 @@ impl Scene {
         assert!(codes.values().all(|count| *count == 1), "{codes:?}");
         let log = self.gateway.stderr();
         assert!(!log.contains("panicked") && !log.contains("jane@example.com"), "{log}");
-    }
-
-    fn open_sockets(&self) -> usize {
-        let open = fs::read_dir(format!("/proc/{}/fd", self.gateway.pid())).unwrap();
-        let is_socket = |entry: &fs::DirEntry| {
-            fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
-        };
-        open.filter_map(Result::ok).filter(is_socket).count()
     }
 }
 

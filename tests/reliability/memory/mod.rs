@@ -68,11 +68,10 @@ fn left_in_memory(name: &str, setup: impl FnOnce(Setup) -> Setup) -> Found {
     let settings = Settings { user: USER.to_owned(), pass: PASS.to_owned(), ..Settings::default() };
     let upstream = Upstream::start_with(settings);
     let gateway = brief(setup(Setup::before(&upstream).file("user", USER).file("pass", PASS))).start();
-    let before = descriptors(&gateway);
     let kept = traffic::send(&gateway, requests);
     gateway.wait_for_outcomes(requests);
     searched(&gateway, &format!("{name}, connections open"), requests);
-    wait_for("all connections to be closed", || (descriptors(&gateway) <= before).then_some(()));
+    wait_for("all connections to be closed", || (gateway.connections() == 0).then_some(()));
     drop(kept);
     // It is time itself that is measured: what an idle gateway lets go of.
     std::thread::sleep(Duration::from_secs(count("MEMORY_IDLE_S", 2) as u64));
@@ -87,10 +86,6 @@ fn searched(gateway: &Gateway, name: &str, requests: usize) -> Found {
     let found = wanted(requests).in_process(gateway.pid());
     println!("{name}, after {requests} requests, {}: {found}", if CLEARS { "clearing" } else { "default" });
     found
-}
-
-fn descriptors(gateway: &Gateway) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count()
 }
 
 /// As gdb takes it.
