@@ -16,7 +16,7 @@ pub enum Trouble {
     /// Nothing gets through, and nothing is lost.
     Hold,
     Release,
-    /// A message takes so many milliseconds at most.
+    /// A message takes so many milliseconds at most; not less than 2, which it may take at least.
     Latency(u64),
 }
 

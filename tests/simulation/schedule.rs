@@ -67,7 +67,7 @@ fn pair(random: &mut Random) -> (Event, Event) {
         0 | 1 => on_link(Trouble::Partition(None), Trouble::Repair),
         2 => on_link(Trouble::Partition(Some(random.below(2) == 0)), Trouble::Repair),
         3 => on_link(Trouble::Hold, Trouble::Release),
-        4 => on_link(Trouble::Latency(1 + random.below(400)), Trouble::Latency(5)),
+        4 => on_link(Trouble::Latency(2 + random.below(400)), Trouble::Latency(5)),
         5..=7 => (Event::CrashGateway { power_fails: random.below(2) == 0 }, Event::StartGateway),
         8..=10 => (Event::Stop, Event::StartGateway),
         11 => (Event::CrashUpstream, Event::StartUpstream),

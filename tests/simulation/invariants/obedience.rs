@@ -42,7 +42,9 @@ impl Judge<'_> {
 
     fn disobeys(&self, attempt: Attempt, sent: &Sent, story: &Story, said: &Said) -> Option<&'static str> {
         let config = said.config.as_ref()?;
-        let mut in_force = self.facts.in_force(sent.at_ms, sent.ended_ms);
+        // What its caller left behind may arrive later.
+        let until_ms = if matches!(sent.end, End::Answered(_)) { sent.ended_ms } else { u64::MAX };
+        let mut in_force = self.facts.in_force(sent.at_ms, until_ms);
         let Some(known) = in_force.find(|known| known.digest == *config) else {
             return Some("is recorded with a configuration that was not in force");
         };
