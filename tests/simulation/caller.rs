@@ -108,8 +108,15 @@ impl Caller {
         {
             let mut facts = self.witness.facts();
             facts.tell(service, format_args!("{attempt} {whim:?}"));
-            let (at_ms, stranger) = (facts.now_ms, whim == Whim::Stranger);
-            let sent = Sent { open_ms, at_ms, ended_ms: u64::MAX, service, stranger, end: End::Open };
+            let sent = Sent {
+                open_ms,
+                at_ms: facts.now_ms,
+                ended_ms: u64::MAX,
+                service,
+                stranger: whim == Whim::Stranger,
+                dawdles: whim == Whim::Dawdles,
+                end: End::Open,
+            };
             facts.sent.insert(attempt, sent);
         }
         let text = self.request(attempt, service, whim);

@@ -161,11 +161,11 @@ impl Judge<'_> {
         self.broken.append(&mut broken);
     }
 
-    /// Where nothing happens to a caller's link, its request is answered, also by a gateway that is told to stop
+    /// Where nothing happens to a caller's link, its request that does not drip is answered, also by a gateway that is told to stop
     /// meanwhile, unless the gateway is killed or the time for its stop is up.
     fn every_request_is_answered(&mut self) {
         let well = |attempt: Attempt| !self.facts.rough.contains(&(attempt / ATTEMPTS));
-        let broke = |sent: &Sent| matches!(sent.end, End::Broken);
+        let broke = |sent: &Sent| matches!(sent.end, End::Broken) && !sent.dawdles;
         let all = self.facts.sent.iter().filter(|(attempt, sent)| well(**attempt) && broke(sent));
         let unexcused = all.filter(|(_, sent)| {
             let open_ms = sent.open_ms.saturating_sub(LATENCY_MS);

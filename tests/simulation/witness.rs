@@ -51,6 +51,8 @@ pub struct Sent {
     pub service: &'static str,
     /// With a key that nobody has.
     pub stranger: bool,
+    /// So slowly that the time for its head may have been up.
+    pub dawdles: bool,
     pub end: End,
 }
 
