@@ -16,7 +16,6 @@ use crate::metrics::{CredentialLabels, LossLabels, Metrics};
 use crate::secret::Secret;
 use crate::splice::NotText;
 use crate::tls::TlsFault;
-use crate::upstream::{Client, Reach};
 
 /// What lasts from the start to the stop, and the generation that is in force.
 pub struct Gateway {
@@ -140,12 +139,6 @@ impl Gateway {
         resize(&next.lasting.requests, before.config.data.max_requests, next.config.data.max_requests);
         next.credentials.announce(&before.credentials);
         self.changed.send_replace(next.number);
-    }
-
-    /// A client of the current generation with connections over `reach` instead of TCP.
-    #[must_use]
-    pub fn client_over(&self, reach: Box<dyn Reach>) -> Client {
-        self.current.load().client_over(reach)
     }
 
     /// Requests whose record is not yet handed to the writer.

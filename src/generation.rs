@@ -141,22 +141,17 @@ impl Generation {
         Self { number, config, recorder, credentials, stages, lasting, lanes, quotas, certificates, verifier }
     }
 
-    /// A client of the upstream for one worker, because a connection belongs to the runtime it was opened on. It
-    /// goes on with the connections of `before`, of the generation before.
+    /// A client of the upstream for one worker, because a connection belongs to the runtime it was opened on: over
+    /// `reach`, where there is one, instead of TCP. It goes on with the connections of `before`, of the generation
+    /// before.
     #[must_use]
-    pub(crate) fn client(&self, before: Option<&(Arc<Self>, Arc<Client>)>) -> Client {
-        let (config, connector, answers) =
-            (Arc::clone(&self.config), self.connector(), self.quotas.answers());
+    pub fn client(&self, reach: Option<Arc<dyn Reach>>, before: Option<&(Arc<Self>, Arc<Client>)>) -> Client {
+        let connector = self.connector().over(reach);
+        let (config, answers) = (Arc::clone(&self.config), self.quotas.answers());
         match before.filter(|(before, _)| Arc::ptr_eq(&before.verifier.tls, &self.verifier.tls)) {
             Some((_, client)) => client.succeeded_by(config, connector, answers),
             None => Client::new(config, connector, answers),
         }
-    }
-
-    /// A client with connections over `reach` instead of TCP.
-    #[must_use]
-    pub(crate) fn client_over(&self, reach: Box<dyn Reach>) -> Client {
-        Client::new(Arc::clone(&self.config), self.connector().over(reach), self.quotas.answers())
     }
 
     fn connector(&self) -> Connector {

@@ -7,12 +7,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::connection::{Context, OtherEnd, serve_http1};
-use super::newest::Newest;
+use super::newest::newest;
 use crate::arrival::Peer;
 use crate::gateway::Gateway;
-use crate::generation::Generation;
-use crate::stack::stack;
-use crate::upstream::{Client, Wire};
+use crate::upstream::{Reach, Wire};
 
 /// What a worker is beside its thread and its sockets: the stack with a client of its own, and the deadlines of
 /// connections. For simulations, which bring a runtime and streams of their own.
@@ -24,17 +22,15 @@ pub struct Apart {
 type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Apart {
-    /// Serves with the stack of `gateway`'s current generation, forwards through `client`, and closes what is idle once `drained` says so. To be
-    /// called once for each runtime.
+    /// Serves with the stack of the generation that is `gateway`'s current one when a request arrives, forwards over
+    /// `reach`, and closes what is idle once `drained` says so. To be called once for each runtime, and on it.
     #[must_use]
-    pub fn new(gateway: &Arc<Gateway>, client: Arc<Client>, drained: watch::Receiver<bool>) -> Self {
-        let of_gateway = Arc::clone(gateway);
-        // One client for all generations: a simulation has one.
-        let build = move |generation: &Arc<Generation>| stack(&of_gateway, generation, Arc::clone(&client));
-        let newest = Arc::new(Newest::new(gateway, Box::new(build)));
-        let context = Arc::new(Context::new(gateway, drained, true));
+    pub fn new(gateway: &Arc<Gateway>, reach: Arc<dyn Reach>, drained: watch::Receiver<bool>) -> Self {
+        let newest = Arc::new(newest(gateway, Some(reach)));
+        let gateway = Arc::clone(gateway);
         let serve = move |stream, peer| -> Served {
-            let (newest, context) = (Arc::clone(&newest), Arc::clone(&context));
+            let newest = Arc::clone(&newest);
+            let context = Context::new(&gateway, drained.clone(), true);
             let end = OtherEnd { peer, seat: Arc::default() };
             Box::pin(async move { serve_http1(stream, end, newest, &context).await })
         };

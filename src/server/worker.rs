@@ -8,12 +8,11 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::connection::{Context, Stack, serve};
+use super::connection::{Context, serve};
 use super::doors::Entry;
-use super::newest::Newest;
+use super::newest::newest;
 use crate::arrival::Peer;
 use crate::gateway::{Gateway, StartFault};
-use crate::generation::Generation;
 use crate::wiped::wipe_stack;
 
 /// A connection on its way to its worker.
@@ -117,7 +116,7 @@ struct Worker {
 
 impl Worker {
     async fn work(mut self) {
-        let newest = Arc::new(self.newest());
+        let newest = Arc::new(newest(&self.gateway, None));
         let mut changed = self.gateway.watch();
         loop {
             tokio::select! {
@@ -132,17 +131,5 @@ impl Worker {
                 _ = self.stopped.changed() => return,
             }
         }
-    }
-
-    fn newest(&self) -> Newest<impl Stack> {
-        let gateway = Arc::clone(&self.gateway);
-        let mut before = None;
-        let build = move |generation: &Arc<Generation>| {
-            let client = Arc::new(generation.client(before.as_ref()));
-            tokio::spawn(Arc::clone(&client).sweep());
-            before = Some((Arc::clone(generation), Arc::clone(&client)));
-            crate::stack::stack(&gateway, generation, client)
-        };
-        Newest::new(&self.gateway, Box::new(build))
     }
 }

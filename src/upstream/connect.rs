@@ -39,7 +39,7 @@ pub struct Connector {
     timeout: Duration,
     resolver: Resolver,
     /// `None`: over TCP.
-    reach: Option<Box<dyn Reach>>,
+    reach: Option<Arc<dyn Reach>>,
 }
 
 /// An open connection, ready for a request.
@@ -96,10 +96,10 @@ impl Connector {
         Self { tls, http, timeout, resolver: Resolver::default(), reach: None }
     }
 
-    /// As it is, but over `reach` instead of TCP.
+    /// As it is, but over `reach`, where there is one, instead of TCP.
     #[must_use]
-    pub fn over(self, reach: Box<dyn Reach>) -> Self {
-        Self { reach: Some(reach), ..self }
+    pub fn over(self, reach: Option<Arc<dyn Reach>>) -> Self {
+        Self { reach, ..self }
     }
 
     /// Whether it is given another way than TCP.

@@ -10,6 +10,7 @@ use turmoil::net::TcpStream;
 use crate::machine;
 use crate::message::Message;
 use crate::random::Random;
+use crate::rules::key_of;
 use crate::witness::{ATTEMPTS, Answered, Attempt, End, Sent, Witness, attempt_in, email_of, id_of};
 use crate::{CALLERS, GATEWAY};
 
@@ -23,6 +24,12 @@ pub struct Caller {
     pub pause_ms: u64,
     /// How often it does something wrong, or leaves early, of 1,000.
     pub whims: u64,
+}
+
+/// A connection without a request, and since when it is that.
+struct Open {
+    stream: TcpStream,
+    since_ms: u64,
 }
 
 /// What it does with one request.
@@ -47,7 +54,7 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 impl Caller {
     /// The software of the host.
     pub async fn run(mut self) -> turmoil::Result {
-        let mut line = None;
+        let mut line: Option<Open> = None;
         for turn in 0..self.requests {
             sleep(Duration::from_millis(self.random.below(self.pause_ms + 1))).await;
             let attempt = self.number * ATTEMPTS + turn;
@@ -58,58 +65,78 @@ impl Caller {
 
     /// A read and a write without whims.
     pub async fn probe(mut self) -> turmoil::Result {
-        for (turn, write) in [false, true].into_iter().enumerate() {
+        for (turn, service) in ["getStatus", "updateStatus"].into_iter().enumerate() {
             // It has only just been started.
             let line = loop {
                 match TcpStream::connect((GATEWAY, machine::PORT)).await {
-                    Ok(line) => break line,
+                    Ok(stream) => break self.open(stream),
                     Err(_) => sleep(Duration::from_millis(5)).await,
                 }
             };
-            self.exchange_one(self.number * ATTEMPTS + turn as u64, write, Whim::None, line).await;
+            self.exchange_one(self.number * ATTEMPTS + turn as u64, service, Whim::None, line).await;
         }
         Ok(())
     }
 
     /// One request; gives the connection back where it can serve another.
-    async fn call(&mut self, attempt: Attempt, line: Option<TcpStream>) -> Option<TcpStream> {
+    async fn call(&mut self, attempt: Attempt, line: Option<Open>) -> Option<Open> {
         let whim = self.whim();
-        let write = self.random.below(5) < 3;
+        let service = self.service();
         let keeps = self.random.below(4) > 0;
         let line = match line {
             Some(line) => line,
-            None => timeout(PATIENCE, TcpStream::connect((GATEWAY, machine::PORT))).await.ok()?.ok()?,
+            None => {
+                self.open(timeout(PATIENCE, TcpStream::connect((GATEWAY, machine::PORT))).await.ok()?.ok()?)
+            }
         };
-        let line = self.exchange_one(attempt, write, whim, line).await;
+        let line = self.exchange_one(attempt, service, whim, line).await;
         line.filter(|_| keeps)
+    }
+
+    fn open(&self, stream: TcpStream) -> Open {
+        Open { stream, since_ms: self.witness.now_ms() }
     }
 
     async fn exchange_one(
         &mut self,
         attempt: Attempt,
-        write: bool,
+        service: &'static str,
         whim: Whim,
-        line: TcpStream,
-    ) -> Option<TcpStream> {
+        line: Open,
+    ) -> Option<Open> {
+        let Open { stream, since_ms: open_ms } = line;
         {
             let mut facts = self.witness.facts();
-            facts.tell(if write { "write" } else { "read" }, format_args!("{attempt} {whim:?}"));
-            let at_ms = facts.now_ms;
-            facts.sent.insert(attempt, Sent { at_ms, write, end: End::Open });
+            facts.tell(service, format_args!("{attempt} {whim:?}"));
+            let sent = Sent {
+                open_ms,
+                at_ms: facts.now_ms,
+                ended_ms: u64::MAX,
+                service,
+                stranger: whim == Whim::Stranger,
+                dawdles: whim == Whim::Dawdles,
+                end: End::Open,
+            };
+            facts.sent.insert(attempt, sent);
         }
-        let text = self.request(attempt, write, whim);
+        let text = self.request(attempt, service, whim);
         let waits = match whim {
             Whim::Leaves => Duration::from_millis(self.random.below(300)),
             _ => PATIENCE,
         };
-        let line = timeout(waits, self.exchange(attempt, line, &text, whim)).await.ok().flatten();
+        let line = timeout(waits, self.exchange(attempt, stream, &text, whim)).await;
+        let left = line.is_err() || whim == Whim::LeavesInBody;
         let mut facts = self.witness.facts();
+        let now_ms = facts.now_ms;
         let sent = facts.sent.get_mut(&attempt).unwrap();
+        sent.ended_ms = now_ms;
         if matches!(sent.end, End::Open) {
-            sent.end = End::Nothing;
-            facts.tell("no answer", attempt);
+            sent.end = if left { End::Left } else { End::Broken };
+            facts.tell(if left { "caller left" } else { "connection broke" }, attempt);
         }
-        line
+        // Who dawdles reads late what came long ago.
+        let since_ms = if whim == Whim::Dawdles { open_ms } else { now_ms };
+        line.ok().flatten().map(|stream| Open { stream, since_ms })
     }
 
     async fn exchange(
@@ -172,26 +199,27 @@ impl Caller {
         }
     }
 
-    fn request(&mut self, attempt: Attempt, write: bool, whim: Whim) -> Vec<u8> {
+    fn service(&mut self) -> &'static str {
+        match self.random.below(5) {
+            0 | 1 => "getStatus",
+            // The last caller does not ask for what it may not have at first.
+            2 | 3 if self.number != 2 => "createOrUpdateCustomer",
+            _ => "updateStatus",
+        }
+    }
+
+    fn request(&self, attempt: Attempt, service: &str, whim: Whim) -> Vec<u8> {
         let email = email_of(attempt);
         let invalid = if whim == Whim::Invalid { r#","favourite":"none""# } else { "" };
-        let body = match (write, self.random.below(2)) {
-            (false, _) => format!(r#"{{"service":"getStatus","target":{{"email":"{email}"{invalid}}}}}"#),
-            // The last caller may not create customers.
-            (true, 0) if self.number != 2 => format!(
-                r#"{{"service":"createOrUpdateCustomer","reference":"r-{attempt}","target":{{"email":"{email}","fn":"Jane"{invalid}}}}}"#
-            ),
-            (true, _) => {
-                format!(
-                    r#"{{"service":"updateStatus","target":{{"email":"{email}","status":"PASS"{invalid}}}}}"#
-                )
-            }
+        let (reference, more) = match service {
+            "getStatus" => (String::new(), ""),
+            "updateStatus" => (String::new(), r#","status":"PASS""#),
+            _ => (format!(r#""reference":"r-{attempt}","#), r#","fn":"Jane""#),
         };
-        let key = if whim == Whim::Stranger {
-            "of-nobody".to_owned()
-        } else {
-            machine::key_of(self.number % CALLERS)
-        };
+        let body =
+            format!(r#"{{"service":"{service}",{reference}"target":{{"email":"{email}"{more}{invalid}}}}}"#);
+        let stranger = whim == Whim::Stranger;
+        let key = if stranger { "of-nobody".to_owned() } else { key_of(self.number % CALLERS) };
         format!(
             "POST /v3/stable/api/storage HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
              Content-Type: application/json\r\nX-Request-Id: {}\r\nContent-Length: {}\r\n\r\n{body}",

@@ -15,6 +15,8 @@ use crate::witness::{Attempt, Received, Witness, attempt_in, email_of};
 
 /// Where it listens.
 pub const PORT: u16 = 8080;
+/// The version of the credentials of another account, which never change.
+pub const SECOND: u64 = 1_000_000;
 
 /// A double of DCAMS that misbehaves as its mood says.
 #[derive(Clone)]
@@ -76,12 +78,14 @@ impl Dcams {
     }
 
     async fn serve(self, mut stream: TcpStream) {
-        let mut unread = Vec::new();
-        while self.serve_one(&mut stream, &mut unread).await.is_some() {}
+        let (mut unread, mut extra) = (Vec::new(), false);
+        while let Some(manner) = self.serve_one(&mut stream, &mut unread, extra).await {
+            extra |= matches!(manner, Manner::Twice);
+        }
     }
 
-    /// `None` when the connection is over.
-    async fn serve_one(&self, stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<()> {
+    /// `None` when the connection is over. `extra`: on it was answered more than was asked.
+    async fn serve_one(&self, stream: &mut TcpStream, unread: &mut Vec<u8>, extra: bool) -> Option<Manner> {
         if self.chance(self.mood().faults / 4) && unread.is_empty() {
             // It closes a connection that may be idle, or about to be used.
             sleep(self.up_to(50)).await;
@@ -93,16 +97,17 @@ impl Dcams {
                 break message;
             }
             stream.read_buf(unread).await.ok().filter(|read| *read > 0)?;
-            let place = *place.get_or_insert_with(|| self.begin());
+            let place = *place.get_or_insert_with(|| self.begin(extra));
             self.saw(place, unread, false);
         };
-        let place = place.unwrap_or_else(|| self.begin());
+        let place = place.unwrap_or_else(|| self.begin(extra));
         self.saw(place, &message.body, true);
         let answer = self.carry_out(place);
         let manner = self.manner();
         self.witness.tell("upstream", format_args!("{manner:?} {answer:?}"));
         sleep(self.latency()).await;
-        self.reply(stream, answer, manner).await
+        self.reply(stream, answer, manner).await?;
+        Some(manner)
     }
 
     async fn reply(&self, stream: &mut TcpStream, answer: Carried, manner: Manner) -> Option<()> {
@@ -138,7 +143,7 @@ impl Dcams {
         }
     }
 
-    fn begin(&self) -> usize {
+    fn begin(&self, behind_extra: bool) -> usize {
         let mut facts = self.witness.facts();
         let at_ms = facts.now_ms;
         facts.received.push(Received {
@@ -149,6 +154,7 @@ impl Dcams {
             whole: false,
             executed: false,
             rejected: false,
+            behind_extra,
         });
         facts.received.len() - 1
     }
@@ -170,7 +176,7 @@ impl Dcams {
         let mut facts = self.witness.facts();
         let received = &mut facts.received[place];
         let right = received.user == received.pass
-            && received.pass.is_some_and(|pass| (first..=last).contains(&pass));
+            && received.pass.is_some_and(|pass| pass == SECOND || (first..=last).contains(&pass));
         match received.attempt {
             Some(attempt) if right && !rejects => {
                 received.executed = true;

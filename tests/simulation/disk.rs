@@ -104,6 +104,8 @@ impl Medium for Disk {
         let there = metadata.len().saturating_sub(offset).min(bytes.len() as u64);
         let mut before = vec![0; usize::try_from(there).unwrap()];
         file.read_exact_at(&mut before, offset)?;
+        let altered = (state.flaw == Some(Flaw::RecordsUnsent)).then(|| as_unsent(bytes));
+        let bytes = altered.as_deref().unwrap_or(bytes);
         file.write_all_at(bytes, offset)?;
         let (inode, size_before) = (metadata.ino(), metadata.len());
         let (file, bytes) = (file.try_clone()?, bytes.to_vec());
@@ -138,6 +140,13 @@ impl Medium for Disk {
     fn sync_folder(&self, _: &File) -> io::Result<()> {
         if self.lock().powered { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
+}
+
+/// The planted fault of a recorder that says of what was forwarded that it was not.
+fn as_unsent(bytes: &[u8]) -> Vec<u8> {
+    // Of the journal's state not all is text.
+    let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
+    text.replace(r#""outcome":"forwarded""#, r#""outcome":"not_sent" "#).into_bytes()
 }
 
 /// Whose intent this line is.

@@ -11,4 +11,18 @@ pub enum Flaw {
     MixesCredentials,
     /// A gateway that starts again forgets the intents that it left open.
     ForgetsIntents,
+    /// A caller is not told that the outcome of its request is unknown.
+    HidesUnknown,
+    /// The key of every caller is taken for the first one's.
+    ConfusesCallers,
+    /// What was forwarded is recorded as not sent.
+    RecordsUnsent,
+    /// A password that was exchanged is never read again.
+    NeverRereads,
+    /// A connection is not woken any more after a while.
+    ForgetsConnections,
+    /// A reload is done a while after it was told to be done.
+    ReloadsLate,
+    /// A stop does not wait for what is in progress.
+    CutsStops,
 }

@@ -1,5 +1,7 @@
 //! Is what everybody saw as it must be?
 
+mod obedience;
+
 use std::collections::BTreeMap;
 
 use dcams_gateway::audit::verify::{Evidence, Verdict, verify};
@@ -7,7 +9,7 @@ use dcams_gateway::audit::verify::{Evidence, Verdict, verify};
 use crate::CALLERS;
 use crate::log::{Story, stories};
 use crate::machine::{Machine, signing_key};
-use crate::witness::{ATTEMPTS, Attempt, End, Facts, Received, Sent};
+use crate::witness::{ATTEMPTS, Attempt, End, Facts, Received, Sent, Stop};
 
 /// One sentence for each invariant that does not hold, and whom it concerns.
 pub fn broken(facts: &Facts, machine: &Machine) -> Vec<String> {
@@ -18,11 +20,19 @@ pub fn broken(facts: &Facts, machine: &Machine) -> Vec<String> {
     judge.no_duplicate_write();
     judge.no_mixed_credentials();
     judge.no_unrecorded_forward();
-    judge.no_false_word();
+    judge.no_false_answer();
+    judge.no_false_record();
+    judge.every_request_is_answered();
+    judge.one_configuration();
+    judge.nothing_taken_back_is_sent();
+    judge.no_false_refusal();
     judge.serves_afterwards();
     judge.log_is_sound(machine);
     judge.broken
 }
+
+/// What was seen on a link that is well is at most so old.
+const LATENCY_MS: u64 = 31;
 
 struct Judge<'f> {
     facts: &'f Facts,
@@ -36,8 +46,10 @@ impl Judge<'_> {
     fn one_outcome(&mut self) {
         let mut broken = Vec::new();
         for (attempt, story) in &self.stories {
-            let ids_agree =
-                story.intents.iter().all(|id| story.outcomes.iter().all(|outcome| outcome.id == *id));
+            let ids_agree = story
+                .intents
+                .iter()
+                .all(|intent| story.outcomes.iter().all(|outcome| outcome.id == intent.id));
             if story.intents.len() > 1 || story.outcomes.len() > 1 || !ids_agree {
                 let (intents, outcomes) = (story.intents.len(), story.outcomes.len());
                 broken.push(format!(
@@ -105,28 +117,36 @@ impl Judge<'_> {
         }
     }
 
-    /// What a caller is told, and what is recorded, of a write is true; no answer is another caller's.
-    fn no_false_word(&mut self) {
+    /// What a caller is told of a write is true; no answer is another caller's.
+    fn no_false_answer(&mut self) {
         let mut broken = Vec::new();
         for (attempt, sent) in &self.facts.sent {
             let End::Answered(answered) = &sent.end else { continue };
-            let executed = self.executed(*attempt);
+            // An answer that comes late cannot be told from the next one of the same caller.
+            let executed = self.executed(*attempt) && !self.is_behind_extra(*attempt);
             let failed = answered.code.is_some();
-            if failed && sent.write && executed && !answered.unknown {
+            if failed && sent.is_write() && executed && !answered.unknown {
                 let code = &answered.code;
-                broken
-                    .push(format!("no false word: attempt {attempt} was carried out, and answered {code:?}"));
+                broken.push(format!(
+                    "no false answer: attempt {attempt} was carried out, and answered {code:?}"
+                ));
             }
             let of = answered.of.map(|of| of / ATTEMPTS);
             if of.is_some_and(|of| of != attempt / ATTEMPTS) {
                 broken.push(format!("no answer crosses callers: attempt {attempt} got the answer of {of:?}"));
             }
         }
+        self.broken.append(&mut broken);
+    }
+
+    /// Of what was sent the record says so, and how often.
+    fn no_false_record(&mut self) {
+        let mut broken = Vec::new();
         for (attempt, story) in &self.stories {
             let unsent = |name: &str| name == "not_sent";
             let claims = story.outcomes.iter().any(|outcome| unsent(&outcome.name));
             if claims && self.facts.received.iter().any(|received| received.attempt == Some(*attempt)) {
-                broken.push(format!("no false word: attempt {attempt} is recorded as not sent, and was"));
+                broken.push(format!("no false record: attempt {attempt} is recorded as not sent, and was"));
             }
             let attempts: u64 = story.outcomes.iter().map(|outcome| outcome.attempts).sum();
             let whole = |received: &&Received| received.attempt == Some(*attempt);
@@ -134,11 +154,36 @@ impl Judge<'_> {
             let known = story.outcomes.iter().all(|outcome| outcome.name != "unknown");
             if known && came > attempts {
                 broken.push(format!(
-                    "no false word: attempt {attempt} came {came} times, recorded are {attempts}"
+                    "no false record: attempt {attempt} came {came} times, recorded are {attempts}"
                 ));
             }
         }
         self.broken.append(&mut broken);
+    }
+
+    /// Where nothing happens to a caller's link, its request that does not drip is answered, also by a gateway that is told to stop
+    /// meanwhile, unless the gateway is killed or the time for its stop is up.
+    fn every_request_is_answered(&mut self) {
+        let well = |attempt: Attempt| !self.facts.rough.contains(&(attempt / ATTEMPTS));
+        let broke = |sent: &Sent| matches!(sent.end, End::Broken) && !sent.dawdles;
+        let all = self.facts.sent.iter().filter(|(attempt, sent)| well(**attempt) && broke(sent));
+        let unexcused = all.filter(|(_, sent)| {
+            let open_ms = sent.open_ms.saturating_sub(LATENCY_MS);
+            let crashed = self.facts.crashes_ms.iter().any(|crash| (open_ms..=sent.ended_ms).contains(crash));
+            // What is sent after its beginning may meet a connection that closes.
+            let excuses = |stop: &Stop| {
+                let meanwhile = stop.begun_ms <= sent.ended_ms && stop.ended_ms >= open_ms;
+                meanwhile && (stop.cut || sent.at_ms > stop.begun_ms)
+            };
+            !crashed && !self.facts.stops.iter().any(excuses)
+        });
+        let said = unexcused.map(|(attempt, sent)| {
+            format!(
+                "every request is answered: the connection of attempt {attempt} broke at {}",
+                sent.ended_ms
+            )
+        });
+        self.broken.extend(said.collect::<Vec<_>>());
     }
 
     /// When all is well again, a gateway that starts serves.
@@ -154,7 +199,7 @@ impl Judge<'_> {
         }
         let stuck = self.facts.events.get("stuck");
         if stuck.is_some() {
-            self.broken.push("it serves afterwards: requests did not come to their end".to_owned());
+            self.broken.push("it serves afterwards: what was in progress did not come to its end".to_owned());
         }
     }
 
@@ -170,8 +215,13 @@ impl Judge<'_> {
     fn writes(&self) -> impl Iterator<Item = (Attempt, &Received)> {
         self.facts.received.iter().filter_map(|received| {
             let attempt = received.attempt?;
-            self.facts.sent.get(&attempt)?.write.then_some((attempt, received))
+            self.facts.sent.get(&attempt)?.is_write().then_some((attempt, received))
         })
+    }
+
+    fn is_behind_extra(&self, attempt: Attempt) -> bool {
+        let mut received = self.facts.received.iter();
+        received.any(|received| received.attempt == Some(attempt) && received.behind_extra)
     }
 
     fn executed(&self, attempt: Attempt) -> bool {

@@ -13,9 +13,12 @@ use turmoil::net::TcpStream;
 
 use crate::UPSTREAM;
 use crate::flaw::Flaw;
+use crate::planted::Doubling;
+use crate::witness::{Witness, attempt_in};
 
 /// Every URL leads to the upstream.
 pub struct Net {
+    pub witness: Witness,
     pub flaw: Option<Flaw>,
 }
 
@@ -25,12 +28,12 @@ impl Reach for Net {
         url: &'r UpstreamUrl,
     ) -> Pin<Box<dyn Future<Output = io::Result<Reached>> + Send + 'r>> {
         Box::pin(async move {
-            let line = Line::over(TcpStream::connect((UPSTREAM, url.port)).await?);
+            let line = Line::over(TcpStream::connect((UPSTREAM, url.port)).await?, self.witness.clone());
             let other = line.clone();
             let silent = Box::new(move || other.is_silent());
             if self.flaw == Some(Flaw::SendsTwice) {
                 let second = TcpStream::connect((UPSTREAM, url.port)).await?;
-                return Ok(Reached { wire: Box::new(Doubling { line, second }), silent });
+                return Ok(Reached { wire: Box::new(Doubling { line: Box::new(line), second }), silent });
             }
             Ok(Reached { wire: Box::new(line), silent })
         })
@@ -43,13 +46,14 @@ struct Line(Arc<Mutex<Inner>>);
 
 struct Inner {
     stream: TcpStream,
+    witness: Witness,
     /// Who waits for bytes: a look takes their place.
     reader: Option<Waker>,
 }
 
 impl Line {
-    fn over(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream, reader: None })))
+    fn over(stream: TcpStream, witness: Witness) -> Self {
+        Self(Arc::new(Mutex::new(Inner { stream, witness, reader: None })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -82,7 +86,13 @@ impl AsyncRead for Line {
 
 impl AsyncWrite for Line {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.lock().stream).poll_write(context, bytes)
+        let mut inner = self.lock();
+        if let Some(attempt) = attempt_in(bytes) {
+            let mut facts = inner.witness.facts();
+            let now_ms = facts.now_ms;
+            facts.written.push((now_ms, attempt));
+        }
+        Pin::new(&mut inner.stream).poll_write(context, bytes)
     }
 
     /// In one segment, as a kernel would send it.
@@ -92,7 +102,7 @@ impl AsyncWrite for Line {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        Pin::new(&mut self.lock().stream).poll_write(context, &all)
+        self.poll_write(context, &all)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -105,42 +115,5 @@ impl AsyncWrite for Line {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.lock().stream).poll_shutdown(context)
-    }
-}
-
-/// The planted fault of a client that sends everything on two connections.
-struct Doubling {
-    line: Line,
-    second: TcpStream,
-}
-
-impl AsyncRead for Doubling {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.line).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Doubling {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = std::task::ready!(Pin::new(&mut self.line).poll_write(context, bytes))?;
-        // Whether it gets there too is of no interest.
-        let _ = self.second.try_write(&bytes[..written]);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.line).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.line).poll_shutdown(context)
     }
 }

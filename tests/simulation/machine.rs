@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,25 +12,27 @@ use dcams_gateway::arrival::Peer;
 use dcams_gateway::audit::{AuditSecrets, JournalSettings, Output, Rounds, SigningKey, Writer};
 use dcams_gateway::config::{self, Source};
 use dcams_gateway::gateway::{Gateway, origin};
+use dcams_gateway::reload::Reloader;
 use dcams_gateway::secret::Secret;
 use dcams_gateway::server::Apart;
-use dcams_gateway::stages::key_hash;
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
-use turmoil::net::TcpListener;
+use turmoil::net::{TcpListener, TcpStream};
 
-use crate::CALLERS;
+use crate::dcams::SECOND;
 use crate::disk::Disk;
 use crate::flaw::Flaw;
 use crate::line::Net;
+use crate::operator::{Operator, Order, tell_in_force};
+use crate::planted::Hiding;
 use crate::random::Random;
+use crate::rules::Rules;
 use crate::witness::Witness;
 
 /// Where it listens.
 pub const PORT: u16 = 3226;
 
-const CONFIGURATION: &str = include_str!("gateway.toml");
 /// The key of RFC 8410, section 10.3.
 const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
 const CHAIN_KEY: &str = "chain-key-of-the-simulation-0123456789abcdef0123456789abcdef";
@@ -44,8 +47,8 @@ struct Host {
     witness: Witness,
     random: Mutex<Random>,
     flaw: Option<Flaw>,
-    /// Values of the configuration that the seed decides.
-    chosen: Vec<(String, String)>,
+    /// What the configuration file says.
+    rules: Arc<Mutex<Rules>>,
     slow: Mutex<Slow>,
     process: Mutex<Option<Process>>,
 }
@@ -62,11 +65,9 @@ struct Process {
     gateway: Arc<Gateway>,
     rounds: Arc<Mutex<Rounds>>,
     drain: watch::Sender<bool>,
-}
-
-/// The key of a caller.
-pub fn key_of(caller: u64) -> String {
-    format!("the-key-of-caller-{caller}")
+    orders: mpsc::UnboundedSender<Order>,
+    /// Each open connection has a share of it.
+    connections: Arc<()>,
 }
 
 /// What verifies the log.
@@ -77,15 +78,13 @@ pub fn signing_key() -> SigningKey {
 impl Machine {
     pub fn new(witness: Witness, mut random: Random, flaw: Option<Flaw>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let keys = (0..CALLERS).map(|caller| (format!("@KEY-{caller}@"), hash_of(&key_of(caller))));
-        let text = keys.fold(CONFIGURATION.to_owned(), |text, (place, hash)| text.replace(&place, &hash));
-        fs::write(folder.path().join("gateway.toml"), text).unwrap();
         write_private(&folder.path().join("fingerprint-key"), &"k".repeat(32));
         let disk = Disk::new(witness.clone(), random.clone(), flaw);
         let slow = Slow { most_ms: 1 + random.below(8), stall_of: 200 + random.below(2_000) };
-        let chosen = chosen(&mut random);
+        let rules = Arc::new(Mutex::new(Rules::open(&mut random)));
         let (random, slow, process) = (Mutex::new(random), Mutex::new(slow), Mutex::default());
-        let machine = Self(Arc::new(Host { folder, disk, witness, random, flaw, chosen, slow, process }));
+        let machine = Self(Arc::new(Host { folder, disk, witness, random, flaw, rules, slow, process }));
+        machine.write_version(&machine.path("second"), SECOND);
         machine.write_pair(1);
         machine
     }
@@ -96,20 +95,31 @@ impl Machine {
 
     /// Where the audit is.
     pub fn audit(&self) -> PathBuf {
-        self.0.folder.path().join("audit")
+        self.path("audit")
+    }
+
+    /// What the configuration file says.
+    pub fn rules(&self) -> Rules {
+        self.0.rules.lock().unwrap().clone()
     }
 
     /// Puts the credentials of that version in place, both at once, as Kubernetes does.
     pub fn write_pair(&self, version: u64) {
-        let root = self.0.folder.path();
-        let folder = root.join(format!("pair-{version}"));
-        fs::create_dir_all(&folder).unwrap();
-        let pass = if self.0.flaw == Some(Flaw::MixesCredentials) { version + version % 2 } else { version };
+        if version > 1 && self.has(Flaw::NeverRereads) {
+            return;
+        }
+        let folder = self.path(&format!("pair-{version}"));
+        self.write_version(&folder, version);
+        let link = self.path("pair-new");
+        symlink(&folder, &link).unwrap();
+        fs::rename(link, self.path("pair")).unwrap();
+    }
+
+    fn write_version(&self, folder: &Path, version: u64) {
+        fs::create_dir_all(folder).unwrap();
+        let pass = if self.has(Flaw::MixesCredentials) { version + version % 2 } else { version };
         write_private(&folder.join("user"), &format!("user-{version}"));
         write_private(&folder.join("pass"), &format!("password-of-version-{pass}"));
-        let link = root.join("pair-new");
-        symlink(&folder, &link).unwrap();
-        fs::rename(link, root.join("pair")).unwrap();
     }
 
     /// The audit takes no time from now on.
@@ -117,45 +127,58 @@ impl Machine {
         *self.0.slow.lock().unwrap() = Slow { most_ms: 1, stall_of: u64::MAX };
     }
 
+    /// The operator does that, at once where a gateway runs.
+    pub fn order(&self, order: Order) {
+        let process = self.0.process.lock().unwrap();
+        let unheard = match &*process {
+            Some(process) => process.orders.send(order).err().map(|error| error.0),
+            None => Some(order),
+        };
+        if let Some(Order::Install(rules)) = unheard {
+            *self.0.rules.lock().unwrap() = rules;
+        }
+    }
+
     /// The software of the host.
     pub async fn run(self) -> turmoil::Result {
-        let (gateway, rounds) = self.start();
+        let (gateway, rounds, reloader) = self.start();
         gateway.reseed_pauses(self.0.random.lock().unwrap().next());
-        let (drain, drained) = watch::channel(false);
+        let (drain, mut drained) = watch::channel(false);
+        let (orders, heard) = mpsc::unbounded_channel();
+        let connections = Arc::new(());
         let commits = tokio::spawn(self.clone().commit(Arc::clone(&rounds)));
-        let client = Arc::new(gateway.client_over(Box::new(Net { flaw: self.0.flaw })));
-        tokio::spawn(Arc::clone(&client).sweep());
-        let apart = Apart::new(&gateway, client, drained.clone());
-        let process = Process { gateway: Arc::clone(&gateway), rounds, drain };
-        *self.0.process.lock().unwrap() = Some(process);
+        let net = Net { witness: self.0.witness.clone(), flaw: self.0.flaw };
+        let apart = Apart::new(&gateway, Arc::new(net), drained.clone());
+        tokio::task::spawn_local(self.operator(&gateway, reloader).obey(heard));
+        let share = Arc::clone(&connections);
+        *self.0.process.lock().unwrap() = Some(Process { gateway, rounds, drain, orders, connections });
         {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
-            let mut drained = drained;
             loop {
                 tokio::select! {
                     biased;
                     _ = drained.wait_for(|drained| *drained) => break,
                     accepted = listener.accept() => {
-                        let (stream, _) = accepted?;
-                        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-                        let peer = Peer::Tcp { address, loopback_listener: true };
+                        let serving = self.serve(&apart, accepted?.0);
+                        let share = Arc::clone(&share);
                         // In a crash these end in their order, and not in that of numbers which all runs share.
-                        tokio::task::spawn_local(apart.serve(Box::new(stream), peer));
+                        tokio::task::spawn_local(async move {
+                            serving.await;
+                            drop(share);
+                        });
                     }
                 }
             }
         }
+        drop(share);
         // Served is until the end what was accepted.
         commits.await?;
         Ok(())
     }
 
-    fn start(&self) -> (Arc<Gateway>, Arc<Mutex<Rounds>>) {
-        let source = Source {
-            path: self.0.folder.path().join("gateway.toml"),
-            overrides: self.0.chosen.clone(),
-            ..Source::default()
-        };
+    fn start(&self) -> (Arc<Gateway>, Arc<Mutex<Rounds>>, Reloader) {
+        let source = Source { path: self.path("gateway.toml"), ..Source::default() };
+        fs::write(&source.path, self.rules().text(self.0.flaw)).unwrap();
         let (loaded, secrets) =
             config::load_with_secrets(&source).unwrap_or_else(|faults| panic!("{}", faults.render(false)));
         let chain_key = Some(Secret::new(CHAIN_KEY.as_bytes().to_vec()));
@@ -164,8 +187,38 @@ impl Machine {
         let settings = JournalSettings { reserve_bytes: 0, ..settings };
         let output = Output::FolderOn(Box::new(self.0.disk.clone()), settings);
         let (writer, rounds) = Writer::without_thread(output, origin(&loaded.config)).unwrap();
-        let gateway = Gateway::recording_with(writer, loaded.config, &secrets).unwrap();
-        (Arc::new(gateway), Arc::new(Mutex::new(rounds)))
+        let gateway = Arc::new(Gateway::recording_with(writer, loaded.config, &secrets).unwrap());
+        tell_in_force(&self.0.witness, &gateway, &self.rules());
+        (Arc::clone(&gateway), Arc::new(Mutex::new(rounds)), Reloader::new(gateway, source))
+    }
+
+    fn operator(&self, gateway: &Arc<Gateway>, reloader: Reloader) -> Operator {
+        Operator {
+            gateway: Arc::clone(gateway),
+            reloader,
+            file: self.path("gateway.toml"),
+            rules: Arc::clone(&self.0.rules),
+            witness: self.0.witness.clone(),
+            random: Random::new(self.0.random.lock().unwrap().next()),
+            flaw: self.0.flaw,
+        }
+    }
+
+    fn serve(&self, apart: &Apart, stream: TcpStream) -> impl Future<Output = ()> + use<> {
+        let peer = Peer::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), loopback_listener: true };
+        let serving = match self.has(Flaw::HidesUnknown) {
+            true => apart.serve(Box::new(Hiding(stream)), peer),
+            false => apart.serve(Box::new(stream), peer),
+        };
+        let awake = if self.has(Flaw::ForgetsConnections) { 50 } else { u64::MAX >> 8 };
+        async move {
+            let mut serving = std::pin::pin!(serving);
+            tokio::select! {
+                biased;
+                () = &mut serving => {}
+                () = sleep(Duration::from_millis(awake)) => std::future::pending().await,
+            }
+        }
     }
 
     /// Commits lines as the audit's thread would, each time a while later.
@@ -183,12 +236,32 @@ impl Machine {
         }
     }
 
-    /// A stop was ordered: no request is admitted and no connection accepted any more.
-    pub fn drain(&self) {
+    /// A stop is ordered: no connection is accepted any more. How long requests are still served, and how long all of it
+    /// may take, in milliseconds.
+    pub fn stop(&self) -> Option<(u64, u64)> {
+        let process = self.0.process.lock().unwrap();
+        let Process { gateway, drain, .. } = process.as_ref()?;
+        gateway.stopping.store(true, Ordering::Release);
+        let _ = drain.send(true);
+        let data = &gateway.current().config.data;
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap();
+        Some((ms(data.drain_grace), ms(data.drain_timeout)))
+    }
+
+    /// A stop has gone on for a while: no request is admitted any more.
+    pub fn refuse(&self) {
         if let Some(process) = &*self.0.process.lock().unwrap() {
-            process.gateway.draining.store(true, std::sync::atomic::Ordering::Release);
-            let _ = process.drain.send(true);
+            process.gateway.draining.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether a stop has nothing more to wait for.
+    pub fn is_done(&self) -> bool {
+        let process = self.0.process.lock().unwrap();
+        // One share is the process's own.
+        let open = process.as_ref().map_or(0, |process| Arc::strong_count(&process.connections) - 1);
+        drop(process);
+        self.has(Flaw::CutsStops) || self.in_progress() == 0 && open == 0
     }
 
     /// Requests whose end is not recorded; 0 where nothing runs.
@@ -198,7 +271,7 @@ impl Machine {
     }
 
     /// The process ends in order: what was in progress was cut by `cut`, and is recorded.
-    pub fn stop(&self, cut: impl FnOnce()) {
+    pub fn end(&self, cut: impl FnOnce()) {
         let process = self.0.process.lock().unwrap().take();
         let left = process.as_ref().map_or(0, |process| process.gateway.in_progress());
         cut();
@@ -218,7 +291,7 @@ impl Machine {
         } else {
             self.0.disk.survive()
         }
-        if self.0.flaw == Some(Flaw::ForgetsIntents) && self.audit().exists() {
+        if self.has(Flaw::ForgetsIntents) && self.audit().exists() {
             let kept = self.0.folder.path().join(format!("lost-{}", self.0.witness.now_ms()));
             fs::rename(self.audit(), kept).unwrap();
         }
@@ -232,25 +305,14 @@ impl Machine {
         lost.push(self.audit());
         lost
     }
-}
 
-/// What makes one gateway patient and another one not.
-fn chosen(random: &mut Random) -> Vec<(String, String)> {
-    let mut chosen = Vec::new();
-    let mut choose = |key: &str, values: &[&str]| {
-        chosen.push((key.to_owned(), values[random.index(values.len())].to_owned()));
-    };
-    choose("data.max_requests", &["2", "6", "100"]);
-    choose("upstream.retry.attempts", &["1", "3", "5"]);
-    choose("upstream.retry.budget", &["\"0%\"", "\"20%\"", "\"100%\""]);
-    choose("upstream.retry.budget_min_per_second", &["0", "1", "100"]);
-    choose("upstream.breaker.failures", &["0", "3", "10"]);
-    choose("upstream.breaker.slow", &["\"100ms\"", "\"400ms\""]);
-    chosen
-}
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.folder.path().join(name)
+    }
 
-fn hash_of(key: &str) -> String {
-    key_hash(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    fn has(&self, flaw: Flaw) -> bool {
+        self.0.flaw == Some(flaw)
+    }
 }
 
 fn write_private(path: &Path, text: &str) {

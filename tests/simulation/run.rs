@@ -7,12 +7,14 @@ use turmoil::{Builder, Sim};
 use crate::caller::Caller;
 use crate::dcams::{Dcams, Mood};
 use crate::flaw::Flaw;
-use crate::invariants;
 use crate::machine::Machine;
+use crate::operator::Order;
 use crate::random::Random;
+use crate::rules::Rules;
 use crate::schedule::{Event, Schedule};
-use crate::witness::Witness;
-use crate::{CALLERS, GATEWAY, UPSTREAM};
+use crate::witness::{Stop, Witness};
+use crate::{CALLERS, GATEWAY, UPSTREAM, name_of};
+use crate::{invariants, links};
 
 /// Until when all are back to what they should be, milliseconds.
 const CHAOS_MS: u64 = 4_000;
@@ -48,9 +50,17 @@ struct World {
     schedule: Schedule,
     gateway_runs: bool,
     upstream_runs: bool,
-    /// Until when a drain may take, while there is one.
-    draining: Option<u64>,
+    stopping: Option<Stopping>,
     version: u64,
+}
+
+/// A stop that is under way.
+struct Stopping {
+    begun_ms: u64,
+    /// From when on requests are refused.
+    refusing_ms: u64,
+    until_ms: u64,
+    starts_again: bool,
 }
 
 impl World {
@@ -97,7 +107,7 @@ impl World {
             schedule,
             gateway_runs: true,
             upstream_runs: true,
-            draining: None,
+            stopping: None,
             version: 1,
         }
     }
@@ -110,7 +120,7 @@ impl World {
             for event in self.schedule.due(now_ms) {
                 self.apply(event);
             }
-            self.look_at_drain();
+            self.look_at_stop();
         }
     }
 
@@ -126,7 +136,7 @@ impl World {
         if left > 0 {
             self.witness.tell("stuck", left);
         }
-        self.stop();
+        self.end();
         // A gateway that starts again closes what the ones before it left open, and serves.
         self.start();
         let probe = Caller {
@@ -139,15 +149,11 @@ impl World {
         };
         self.sim.client("probe", probe.probe());
         while !self.step() && self.witness.now_ms() < until + PATIENCE_MS {}
-        self.stop();
+        self.end();
     }
 
     fn heal(&mut self) {
-        for (one, other) in links() {
-            self.sim.repair(&*one, &*other);
-            self.sim.release(&*one, &*other);
-            self.sim.set_link_latency(&*one, &*other, Duration::from_millis(1));
-        }
+        links::heal(&mut self.sim);
         self.machine.disk().set_sick(false);
         self.machine.hurry();
         let version = self.version;
@@ -155,9 +161,10 @@ impl World {
             *mood = Mood { accepted: (version, version), faults: 0, rejections: 0, slowest_ms: 8 };
         });
         self.machine.write_pair(version);
-        if self.draining.take().is_some() {
-            self.stop();
+        if let Some(stopping) = self.stopping.take() {
+            self.stopped(&stopping, true);
         }
+        self.machine.order(Order::Install(Rules::open(&mut self.random)));
         self.start();
         if !std::mem::replace(&mut self.upstream_runs, true) {
             self.sim.bounce(UPSTREAM);
@@ -173,22 +180,13 @@ impl World {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Partition { link, one_way } => self.on_link(link, one_way, "partition"),
-            Event::Repair { link } => self.on_link(link, None, "repair"),
-            Event::Hold { link } => self.on_link(link, None, "hold"),
-            Event::Release { link } => self.on_link(link, None, "release"),
-            Event::Latency { link, ms } => {
-                let (one, other) = link_of(link);
-                self.witness.tell("latency", format_args!("{one} {other} {ms}"));
-                self.sim.set_link_max_message_latency(&*one, &*other, Duration::from_millis(ms));
-            }
+            Event::Link(link, trouble) => links::trouble(&mut self.sim, &self.witness, link, trouble),
             Event::CrashGateway { power_fails } if self.gateway_runs => self.crash(power_fails),
-            Event::StartGateway => self.start(),
-            Event::Drain if self.gateway_runs && self.draining.is_none() => {
-                self.witness.tell("drain", self.machine.in_progress());
-                self.machine.drain();
-                self.draining = Some(self.witness.now_ms() + 1_000);
-            }
+            Event::StartGateway => match &mut self.stopping {
+                Some(stopping) => stopping.starts_again = true,
+                None => self.start(),
+            },
+            Event::Stop if self.gateway_runs && self.stopping.is_none() => self.begin_stop(),
             Event::CrashUpstream if self.upstream_runs => {
                 self.witness.tell("upstream crashes", "");
                 self.upstream_runs = false;
@@ -204,8 +202,13 @@ impl World {
                 let version = self.version;
                 self.dcams.set_mood(|mood| mood.accepted = (version, version));
                 self.witness.tell("old password ends", version - 1);
-                self.machine.write_pair(version);
+                self.put_in_place(version);
             }
+            Event::Reload => {
+                let next = self.machine.rules().changed(&mut self.random);
+                self.machine.order(Order::Install(next));
+            }
+            Event::FaultyReload => self.machine.order(Order::Fail),
             _ => {}
         }
     }
@@ -216,45 +219,38 @@ impl World {
         let version = self.version;
         self.witness.tell("new password", format_args!("{version} {first_here} {overlap}"));
         if first_here {
-            self.machine.write_pair(version);
+            self.put_in_place(version);
         } else {
             let first = if overlap { version - 1 } else { version };
             self.dcams.set_mood(|mood| mood.accepted = (first, version));
         }
     }
 
-    fn on_link(&mut self, link: usize, one_way: Option<bool>, what: &'static str) {
-        let (one, other) = link_of(link);
-        self.witness.tell(what, format_args!("{one} {other} {one_way:?}"));
-        match (what, one_way) {
-            ("partition", None) => self.sim.partition(&*one, &*other),
-            ("partition", Some(true)) => self.sim.partition_oneway(&*one, &*other),
-            ("partition", Some(false)) => self.sim.partition_oneway(&*other, &*one),
-            ("repair", _) => self.sim.repair(&*one, &*other),
-            ("hold", _) => self.sim.hold(&*one, &*other),
-            _ => self.sim.release(&*one, &*other),
+    /// The gateway learns of new files, or reads them only when their credentials are rejected.
+    fn put_in_place(&mut self, version: u64) {
+        self.machine.write_pair(version);
+        if self.random.below(2) == 0 {
+            self.machine.order(Order::Reread);
         }
     }
 
     fn crash(&mut self, power_fails: bool) {
         self.witness
             .tell(if power_fails { "power fails" } else { "gateway crashes" }, self.machine.in_progress());
-        self.draining = None;
-        self.gateway_runs = false;
         let now_ms = self.witness.now_ms();
-        self.witness.facts().crashes_ms.push(now_ms);
+        let mut facts = self.witness.facts();
+        facts.crashes_ms.push(now_ms);
+        if let Some(Stopping { begun_ms, .. }) = self.stopping.take() {
+            facts.stops.push(Stop { begun_ms, ended_ms: now_ms, cut: true });
+        }
+        drop(facts);
+        self.gateway_runs = false;
         let silent = power_fails && self.random.below(2) == 0;
-        let others: Vec<_> = (0..CALLERS).map(name_of).chain([UPSTREAM.to_owned()]).collect();
-        if silent {
-            // A machine without power says good-bye to nobody.
-            others.iter().for_each(|other| self.sim.partition(GATEWAY, &**other));
-        }
         self.same_latency();
-        let sim = &mut self.sim;
-        self.machine.crash(power_fails, || sim.crash(GATEWAY));
-        if silent {
-            others.iter().for_each(|other| self.sim.repair(GATEWAY, &**other));
-        }
+        let (sim, machine) = (&mut self.sim, &self.machine);
+        let crash = |sim: &mut Sim<'_>| machine.crash(power_fails, || sim.crash(GATEWAY));
+        // A machine without power says good-bye to nobody.
+        if silent { links::in_silence(sim, crash) } else { crash(sim) }
     }
 
     /// The connections to the upstream are closed in no order that the seed decides: it must make no difference.
@@ -270,38 +266,48 @@ impl World {
         }
     }
 
-    fn look_at_drain(&mut self) {
-        let Some(until) = self.draining else { return };
-        if self.machine.in_progress() == 0 || self.witness.now_ms() >= until {
-            self.draining = None;
-            self.stop();
+    fn begin_stop(&mut self) {
+        let Some((grace_ms, timeout_ms)) = self.machine.stop() else { return };
+        self.witness.tell("stop", self.machine.in_progress());
+        let begun_ms = self.witness.now_ms();
+        let (refusing_ms, until_ms) = (begun_ms + grace_ms, begun_ms + timeout_ms);
+        self.stopping = Some(Stopping { begun_ms, refusing_ms, until_ms, starts_again: false });
+    }
+
+    fn look_at_stop(&mut self) {
+        let now_ms = self.witness.now_ms();
+        let Some(stopping) = &self.stopping else { return };
+        if now_ms >= stopping.refusing_ms {
+            self.machine.refuse();
         }
+        let whole = self.machine.is_done();
+        if (whole || now_ms >= stopping.until_ms)
+            && let Some(stopping) = self.stopping.take()
+        {
+            self.stopped(&stopping, !whole);
+            if stopping.starts_again {
+                self.start();
+            }
+        }
+    }
+
+    fn stopped(&mut self, stopping: &Stopping, cut: bool) {
+        let (begun_ms, ended_ms) = (stopping.begun_ms, self.witness.now_ms());
+        let mut facts = self.witness.facts();
+        facts.tell(if cut { "stop cut short" } else { "stop done" }, ended_ms - begun_ms);
+        facts.stops.push(Stop { begun_ms, ended_ms, cut });
+        drop(facts);
+        self.end();
     }
 
     /// The gateway's process ends in order.
-    fn stop(&mut self) {
+    fn end(&mut self) {
         if std::mem::replace(&mut self.gateway_runs, false) {
             let left = self.machine.in_progress();
-            self.witness.tell("gateway stops", left);
+            self.witness.tell("gateway ends", left);
             self.same_latency();
             let sim = &mut self.sim;
-            self.machine.stop(|| sim.crash(GATEWAY));
+            self.machine.end(|| sim.crash(GATEWAY));
         }
     }
-}
-
-fn name_of(caller: u64) -> String {
-    format!("caller-{caller}")
-}
-
-/// Every link that may fail.
-fn links() -> impl Iterator<Item = (String, String)> {
-    let callers = (0..CALLERS).map(|caller| (name_of(caller), GATEWAY.to_owned()));
-    std::iter::once((GATEWAY.to_owned(), UPSTREAM.to_owned())).chain(callers)
-}
-
-/// Mostly the one to the upstream.
-fn link_of(number: usize) -> (String, String) {
-    let links: Vec<_> = links().collect();
-    links[number.saturating_sub(3).min(links.len() - 1)].clone()
 }

@@ -1,35 +1,19 @@
-//! What happens to hosts, links and passwords, and when?
+//! What happens to hosts, links, passwords and configurations, and when?
 
+use crate::links::Trouble;
 use crate::random::Random;
 
 /// Something that happens to the world.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
-    /// Nothing gets through any more; in one direction only, where one is named.
-    Partition {
-        link: usize,
-        one_way: Option<bool>,
-    },
-    Repair {
-        link: usize,
-    },
-    /// Nothing gets through, and nothing is lost.
-    Hold {
-        link: usize,
-    },
-    Release {
-        link: usize,
-    },
-    Latency {
-        link: usize,
-        ms: u64,
-    },
+    Link(usize, Trouble),
     CrashGateway {
         power_fails: bool,
     },
+    /// When a stop is under way: as soon as it is done.
     StartGateway,
     /// The gateway is told to stop.
-    Drain,
+    Stop,
     CrashUpstream,
     StartUpstream,
     SickDisk(bool),
@@ -40,6 +24,10 @@ pub enum Event {
     },
     /// DCAMS accepts the new password alone, which is in the gateway's file at last.
     OldPasswordEnds,
+    /// The configuration changes, and is read again.
+    Reload,
+    /// It changes into one that cannot come into force.
+    FaultyReload,
 }
 
 /// Events in the order of their times.
@@ -49,14 +37,12 @@ impl Schedule {
     /// Everything before `end_ms`. What begins ends after a while.
     pub fn new(random: &mut Random, end_ms: u64) -> Self {
         let mut events = Vec::new();
-        for _ in 0..random.below(10) {
+        for _ in 0..random.below(13) {
             let begin = random.below(end_ms);
             let end = begin + 1 + random.below(900);
             let (one, other) = pair(random);
             events.push((begin, one));
-            if let Some(other) = other {
-                events.push((end, other));
-            }
+            events.push((end, other));
         }
         // Later ones are taken first.
         events.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
@@ -74,23 +60,23 @@ impl Schedule {
 }
 
 /// What begins, and what ends it.
-fn pair(random: &mut Random) -> (Event, Option<Event>) {
+fn pair(random: &mut Random) -> (Event, Event) {
     let link = random.index(7);
-    match random.below(16) {
-        0 | 1 => (Event::Partition { link, one_way: None }, Some(Event::Repair { link })),
-        2 => {
-            let one_way = Some(random.below(2) == 0);
-            (Event::Partition { link, one_way }, Some(Event::Repair { link }))
-        }
-        3 => (Event::Hold { link }, Some(Event::Release { link })),
-        4 => (Event::Latency { link, ms: 1 + random.below(400) }, Some(Event::Latency { link, ms: 5 })),
-        5..=8 => (Event::CrashGateway { power_fails: random.below(2) == 0 }, Some(Event::StartGateway)),
-        9 | 10 => (Event::Drain, Some(Event::StartGateway)),
-        11 => (Event::CrashUpstream, Some(Event::StartUpstream)),
-        12 => (Event::SickDisk(true), Some(Event::SickDisk(false))),
-        _ => {
+    let on_link = |one, other| (Event::Link(link, one), Event::Link(link, other));
+    match random.below(20) {
+        0 | 1 => on_link(Trouble::Partition(None), Trouble::Repair),
+        2 => on_link(Trouble::Partition(Some(random.below(2) == 0)), Trouble::Repair),
+        3 => on_link(Trouble::Hold, Trouble::Release),
+        4 => on_link(Trouble::Latency(2 + random.below(400)), Trouble::Latency(5)),
+        5..=7 => (Event::CrashGateway { power_fails: random.below(2) == 0 }, Event::StartGateway),
+        8..=10 => (Event::Stop, Event::StartGateway),
+        11 => (Event::CrashUpstream, Event::StartUpstream),
+        12 => (Event::SickDisk(true), Event::SickDisk(false)),
+        13..=15 => {
             let (first_here, overlap) = (random.below(3) == 0, random.below(2) == 0);
-            (Event::NewPassword { first_here, overlap }, Some(Event::OldPasswordEnds))
+            (Event::NewPassword { first_here, overlap }, Event::OldPasswordEnds)
         }
+        16 => (Event::FaultyReload, Event::Reload),
+        _ => (Event::Reload, Event::Reload),
     }
 }

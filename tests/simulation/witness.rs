@@ -2,11 +2,13 @@
 //!
 //! Times are milliseconds since the beginning of the run, and the same for all hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dcams_gateway::digest::sha256;
 use uuid::Uuid;
+
+use crate::rules::InForce;
 
 /// One attempt of one caller: the caller's number times [`ATTEMPTS`], plus a counter.
 pub type Attempt = u64;
@@ -27,25 +29,49 @@ pub struct Facts {
     pub received: Vec<Received>,
     /// Since when the intent of an attempt is durable.
     pub durable_ms: BTreeMap<Attempt, u64>,
-    /// When the gateway was killed, or cut off at the end of a drain.
+    /// When and what the gateway began to write to the upstream.
+    pub written: Vec<(u64, Attempt)>,
+    /// When the gateway was killed.
     pub crashes_ms: Vec<u64>,
+    pub stops: Vec<Stop>,
+    /// The configurations in their order.
+    pub in_force: Vec<InForce>,
+    /// Callers whose link to the gateway failed, or was slow, at any time.
+    pub rough: BTreeSet<u64>,
     pub events: BTreeMap<&'static str, u64>,
     trace: Vec<String>,
 }
 
 /// What one caller sent, and what came of it.
 pub struct Sent {
+    /// Since when its connection was known to be open and had nothing to do.
+    pub open_ms: u64,
     pub at_ms: u64,
-    pub write: bool,
+    pub ended_ms: u64,
+    pub service: &'static str,
+    /// With a key that nobody has.
+    pub stranger: bool,
+    /// So slowly that the time for its head may have been up.
+    pub dawdles: bool,
     pub end: End,
+}
+
+/// The gateway was told to stop, and did.
+pub struct Stop {
+    pub begun_ms: u64,
+    pub ended_ms: u64,
+    /// Its time was up before all was done.
+    pub cut: bool,
 }
 
 #[derive(Debug)]
 pub enum End {
     /// Not yet.
     Open,
-    /// The caller left first, or the connection broke.
-    Nothing,
+    /// The caller left first.
+    Left,
+    /// The connection broke before there was an answer.
+    Broken,
     Answered(Answered),
 }
 
@@ -75,6 +101,14 @@ pub struct Received {
     pub executed: bool,
     /// It was answered that its credentials are wrong.
     pub rejected: bool,
+    /// On its connection an earlier request was answered twice: its answer may be another one's, of the same caller.
+    pub behind_extra: bool,
+}
+
+impl Sent {
+    pub fn is_write(&self) -> bool {
+        self.service != "getStatus"
+    }
 }
 
 impl Witness {

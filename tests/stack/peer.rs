@@ -85,7 +85,7 @@ pub fn gateway_before(
     + Send,
 ) {
     let fixture = Fixture::new(&[&SETTINGS, overrides].concat());
-    let client = Arc::new(fixture.gateway.client_over(Box::new(peer)));
+    let client = Arc::new(fixture.gateway.current().client(Some(Arc::new(peer)), None));
     let stack = stack(&fixture.gateway, &fixture.gateway.current(), client);
     (fixture, stack)
 }
