@@ -135,7 +135,7 @@ impl Machine {
             None => Some(order),
         };
         if let Some(Order::Install(rules)) = unheard {
-            *self.0.rules.lock().unwrap() = rules;
+            *self.0.rules.lock().unwrap() = *rules;
         }
     }
 

@@ -19,7 +19,7 @@ use crate::witness::Witness;
 /// What is wanted.
 pub enum Order {
     /// Write a configuration, and have it read.
-    Install(Rules),
+    Install(Box<Rules>),
     /// Write one that cannot come into force, have it read, and take it back.
     Fail,
     /// Have the credentials read again.
@@ -43,7 +43,7 @@ impl Operator {
     pub async fn obey(mut self, mut orders: UnboundedReceiver<Order>) {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Install(rules) => self.install(rules).await,
+                Order::Install(rules) => self.install(*rules).await,
                 Order::Fail => self.fail(),
                 Order::Reread => {
                     self.reloader.reread_credentials();

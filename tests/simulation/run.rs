@@ -164,7 +164,7 @@ impl World {
         if let Some(stopping) = self.stopping.take() {
             self.stopped(&stopping, true);
         }
-        self.machine.order(Order::Install(Rules::open(&mut self.random)));
+        self.machine.order(Order::Install(Box::new(Rules::open(&mut self.random))));
         self.start();
         if !std::mem::replace(&mut self.upstream_runs, true) {
             self.sim.bounce(UPSTREAM);
@@ -206,7 +206,7 @@ impl World {
             }
             Event::Reload => {
                 let next = self.machine.rules().changed(&mut self.random);
-                self.machine.order(Order::Install(next));
+                self.machine.order(Order::Install(Box::new(next)));
             }
             Event::FaultyReload => self.machine.order(Order::Fail),
             _ => {}
