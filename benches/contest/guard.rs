@@ -47,6 +47,7 @@ impl Counted<'_> {
 }
 
 pub fn run(task: &Task, options: &Options) {
+    println!("{}", options.binary());
     let contest = Contest::new(options);
     let traffic = &contest.traffic;
     let small = Counted { name: "small", case: &traffic.small, warm: 200, requests: 1000 };

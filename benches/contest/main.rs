@@ -5,7 +5,7 @@
 //!
 //! Words behind `--` change the run: `rounds=3`, `with=nginx,gateway` (contestants), `only=S,L` (workloads),
 //! `quick` (one short round: does it work?), `guard`, `guard=write` or `guard=profile` (instructions, see `guard`),
-//! `binary=PATH` (another gateway than the release that was just built).
+//! `binary=PATH` (the gateway that is measured; without it cargo's build for benches, which is slower than a release).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -26,6 +26,9 @@ pub const AT_ONCE: usize = 32;
 const PER_SECOND: u32 = 500;
 const UPLOADS_PER_SECOND: u32 = 8;
 
+/// The gateway as cargo builds it for tests and benches.
+const BENCHS_OWN: &str = env!("CARGO_BIN_EXE_dcams-gateway");
+
 pub struct Options {
     rounds: usize,
     contestants: Vec<Contestant>,
@@ -44,7 +47,7 @@ impl Options {
             workloads: Workload::ALL.into(),
             quick: false,
             guard: None,
-            gateway: env!("CARGO_BIN_EXE_dcams-gateway").into(),
+            gateway: BENCHS_OWN.into(),
         };
         for word in words {
             match word.split_once('=') {
@@ -64,6 +67,16 @@ impl Options {
             }
         }
         options
+    }
+
+    /// Which gateway is measured.
+    pub fn binary(&self) -> String {
+        let own = if self.gateway == Path::new(BENCHS_OWN) {
+            " (built by cargo bench, with tokio's test-util: slower than what users run, `make bench` measures that)"
+        } else {
+            ""
+        };
+        format!("binary {}{own}", self.gateway.display())
     }
 
     /// A slice of a round.
@@ -109,13 +122,14 @@ pub fn run(options: &Options) {
     }
     report.push_str("```\n\n");
     report.push_str(&format!(
-        "{} rounds (plain, HTTP/2 and M: at most {FEWER}) in {:.0} s; load average before {load_before}, after {}; {}; version {}; digest of the measured \
-         configurations sha256:{}\n",
+        "{} rounds (plain, HTTP/2 and M: at most {FEWER}) in {:.0} s; load average before {load_before}, after {}; {}; version {}; {}; digest of \
+         the measured configurations sha256:{}\n",
         options.rounds,
         begun.elapsed().as_secs_f64(),
         load_of_machine(),
         processor(),
         version(),
+        options.binary(),
         configuration_digest()
     ));
     fs::write(contest.place.folder.join("table.md"), &report).unwrap();
