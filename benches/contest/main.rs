@@ -35,7 +35,6 @@ mod traffic;
 mod wire;
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 /// The core of the contestant that is measured.
 const CONTESTANTS_CORE: &str = "0";
@@ -61,8 +60,8 @@ fn main() {
 
 /// Becomes the same program on the callers' core.
 fn pin(words: &[String]) {
-    let mut command = Command::new("taskset");
-    command.args(["-c", CALLERS_CORE]).arg(std::env::current_exe().unwrap()).arg("pinned");
+    let mut command = process::on_core(CALLERS_CORE);
+    command.arg(std::env::current_exe().unwrap()).arg("pinned");
     let error = command.args(words.iter().filter(|word| *word != "--bench")).exec();
-    panic!("taskset (util-linux) does not start: {error}");
+    panic!("setpriv (util-linux) does not start: {error}");
 }

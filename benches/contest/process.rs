@@ -25,15 +25,14 @@ impl Process {
     pub fn start(core: &str, command: &[String], address: SocketAddr, log: &Path) -> Result<Self, String> {
         let output = File::create(log).unwrap();
         let started = Instant::now();
-        let child = Command::new("taskset")
-            .args(["-c", core])
+        let child = on_core(core)
             .args(command)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .process_group(0)
             .spawn()
-            .expect("taskset (util-linux) starts");
+            .expect("setpriv (util-linux) starts");
         let mut process =
             Self { child, members: RefCell::default(), ready_after: Duration::ZERO, idle_kib: 0 };
         while TcpStream::connect(address).is_err() {
@@ -114,6 +113,13 @@ impl Drop for Process {
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// What starts a program on `core` that is asked to end when its parent does: Ctrl-C leaves no contestant behind.
+pub fn on_core(core: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "taskset", "-c", core]);
+    command
 }
 
 /// The processes of `group`.
