@@ -89,6 +89,12 @@ impl Process {
         self.sum("VmRSS:")
     }
 
+    /// How many files and sockets it has open, all its processes together.
+    pub fn descriptors(&self) -> usize {
+        let of = |pid: &u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        self.members.borrow().iter().map(of).sum()
+    }
+
     fn sum(&self, field: &str) -> u64 {
         let of = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
