@@ -39,6 +39,7 @@ pub mod secret;
 pub mod selftest;
 pub mod server;
 pub mod simulate;
+pub mod spares;
 pub mod splice;
 pub mod stack;
 pub mod stage;

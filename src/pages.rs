@@ -3,20 +3,19 @@
 //! The bytes own their room in the budget, so that it is given back when the last slice of them is gone, and no
 //! sooner: a piece that still waits for a slow reader keeps all of its answer in memory.
 //!
-//! Large bodies lie in pages of their own, which the system takes back at once. Freed memory of that size stays with
-//! glibc's allocator: after 400 uploads of 20 MiB, a budget of 128 MiB had become 830 MiB of process, for ever. What
-//! the system takes back is gone from this process; smaller ones are cleared.
+//! Large bodies lie in pages of their own, which serve the next one or go back to the system at once. Freed memory of
+//! that size stays with glibc's allocator: after 400 uploads of 20 MiB, a budget of 128 MiB had become 830 MiB of
+//! process, for ever. What the system takes back is gone from this process; all else is cleared.
 
 use bytes::Bytes;
-use memmap2::{Advice, MmapMut, MmapOptions};
+use memmap2::MmapMut;
 
 use crate::budget::Room;
+use crate::spares;
 use crate::wiped::Wiped;
 
 /// Up to this size bytes lie on the heap, where page faults cost more than they save.
 const SMALL_BYTES: usize = 64 << 10;
-/// The pages of so large a piece are asked for in one call: a fault for each of them costs as much as its copy.
-const TOGETHER_BYTES: usize = 16 << 10;
 
 /// The bytes that came so far.
 pub struct Pages {
@@ -29,10 +28,14 @@ enum Kept {
     /// A body that came in one piece is never copied.
     Piece(Bytes),
     Heap(Wiped),
-    Mapped {
-        pages: MmapMut,
-        len: usize,
-    },
+    Mapped(Mapped),
+}
+
+/// Pages of their own.
+struct Mapped {
+    /// `None` only while it is dropped.
+    pages: Option<MmapMut>,
+    len: usize,
 }
 
 /// What a [`Bytes`] owns: memory, and the room that it takes.
@@ -84,7 +87,7 @@ impl Kept {
             Self::Nothing => &[],
             Self::Piece(bytes) => bytes,
             Self::Heap(bytes) => bytes.as_ref(),
-            Self::Mapped { pages, len } => pages.get(..*len).unwrap_or_default(),
+            Self::Mapped(mapped) => mapped.bytes(),
         }
     }
 
@@ -95,9 +98,9 @@ impl Kept {
                 bytes.push(piece);
                 Self::Heap(bytes)
             }
-            Self::Mapped { mut pages, len } if together <= pages.len() => {
-                write(&mut pages, len, piece);
-                Self::Mapped { pages, len: together }
+            Self::Mapped(mut mapped) if together <= mapped.room() => {
+                mapped.push(piece);
+                Self::Mapped(mapped)
             }
             before => before.moved(piece, together, most),
         }
@@ -105,12 +108,12 @@ impl Kept {
 
     fn moved(self, piece: &[u8], together: usize, most: usize) -> Self {
         if together > SMALL_BYTES
-            && let Some(mut pages) = map(most.max(together))
+            && let Some(pages) = spares::take(most.max(together))
         {
-            let before = self.bytes();
-            write(&mut pages, 0, before);
-            write(&mut pages, before.len(), piece);
-            return Self::Mapped { pages, len: together };
+            let mut mapped = Mapped { pages: Some(pages), len: 0 };
+            mapped.push(self.bytes());
+            mapped.push(piece);
+            return Self::Mapped(mapped);
         }
         let mut bytes = match self {
             Self::Heap(bytes) => bytes,
@@ -125,18 +128,30 @@ impl Kept {
     }
 }
 
-/// Costs addresses, and memory only where it is written to. `None` when the system has no more mappings.
-fn map(bytes: usize) -> Option<MmapMut> {
-    MmapOptions::new().len(bytes).no_reserve_swap().map_anon().ok()
+impl Mapped {
+    fn bytes(&self) -> &[u8] {
+        self.pages.as_ref().and_then(|pages| pages.get(..self.len)).unwrap_or_default()
+    }
+
+    fn room(&self) -> usize {
+        self.pages.as_ref().map_or(0, |pages| pages.len())
+    }
+
+    /// Where there is room for it.
+    fn push(&mut self, piece: &[u8]) {
+        let end = self.len + piece.len();
+        if let Some(place) = self.pages.as_mut().and_then(|pages| pages.get_mut(self.len..end)) {
+            place.copy_from_slice(piece);
+            self.len = end;
+        }
+    }
 }
 
-fn write(pages: &mut MmapMut, at: usize, piece: &[u8]) {
-    if piece.len() >= TOGETHER_BYTES {
-        // Where the kernel does not know this (before Linux 5.14), they come one by one.
-        let _ = pages.advise_range(Advice::PopulateWrite, at, piece.len());
-    }
-    if let Some(place) = pages.get_mut(at..at + piece.len()) {
-        place.copy_from_slice(piece);
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if let Some(pages) = self.pages.take() {
+            spares::give_back(pages, self.len);
+        }
     }
 }
 
@@ -184,7 +199,7 @@ mod tests {
     #[test]
     fn large_ones_lie_in_pages_of_their_own() {
         assert!(matches!(pieces(&[60_000, 5_000], 20 << 20).0.kept, Kept::Heap(_)));
-        assert!(matches!(pieces(&[60_000, 6_000], 20 << 20).0.kept, Kept::Mapped { .. }));
+        assert!(matches!(pieces(&[60_000, 6_000], 20 << 20).0.kept, Kept::Mapped(_)));
     }
 
     #[tokio::test]

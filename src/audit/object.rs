@@ -132,17 +132,18 @@ pub(super) fn push_text(text: &str, buffer: &mut Vec<u8>) {
 }
 
 fn push_decimal(mut value: u64, buffer: &mut Vec<u8>) {
-    let start = buffer.len();
-    loop {
-        buffer.push(b'0' + u8::try_from(value % 10).unwrap_or(0));
+    // As many as the largest number has.
+    let mut digits = [b'0'; 20];
+    let mut length = 0;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
         value /= 10;
+        length += 1;
         if value == 0 {
             break;
         }
     }
-    if let Some(digits) = buffer.get_mut(start..) {
-        digits.reverse();
-    }
+    buffer.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
 }
 
 /// Lower-case hexadecimal digits.

@@ -6,25 +6,25 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
-};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
+use super::head::Head;
 use super::outgoing::Outgoing;
 use super::pool::{Pool, Share};
 use super::retry::Left;
 use super::waits::Waits;
 use crate::budget::{Room, Shares};
-use crate::config::{Config, Endpoint, HttpVersion};
+use crate::config::{Config, Endpoint};
 use crate::ids::{CallerId, EndpointId};
 use crate::pages::Pages;
 use crate::reject::{Fate, Reject};
+use crate::spares;
 
 /// So much of each answer needs no room in the budget: what a write is answered never waits behind images.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -39,6 +39,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 pub struct Client {
     config: Arc<Config>,
     connector: Connector,
+    /// By [`EndpointId`].
+    heads: Box<[Result<Head, Reject>]>,
     pool: Pool,
     answers: Shares,
 }
@@ -86,14 +88,19 @@ impl Client {
     /// Sends through `connector`; holds answers within `answers`.
     #[must_use]
     pub fn new(config: Arc<Config>, connector: Connector, answers: Shares) -> Self {
-        Self { pool: Pool::new(&config), config, connector, answers }
+        Self::of(Pool::new(&config), config, connector, answers)
     }
 
     /// A client for `config`, which follows; connections of the same caller to the same address are kept. Not to be
     /// called where the upstream is verified in another way than before.
     #[must_use]
     pub fn succeeded_by(&self, config: Arc<Config>, connector: Connector, answers: Shares) -> Self {
-        Self { pool: self.pool.succeeded_by(&self.config, &config), config, connector, answers }
+        Self::of(self.pool.succeeded_by(&self.config, &config), config, connector, answers)
+    }
+
+    fn of(pool: Pool, config: Arc<Config>, connector: Connector, answers: Shares) -> Self {
+        let heads = config.endpoints.iter().map(|endpoint| Head::new(&endpoint.url, config.upstream.http));
+        Self { heads: heads.collect(), pool, config, connector, answers }
     }
 
     /// Sends `exchange` once and reads its answer. A connection that turns out to be closed before a
@@ -106,7 +113,9 @@ impl Client {
         let endpoint = self.config.endpoints.get(usize::from(exchange.endpoint.0));
         let endpoint = endpoint.ok_or(Reject::Internal).map_err(unsent)?;
         let (body, keeper) = Outgoing::new(exchange.parts.clone(), Arc::clone(&exchange.sent));
-        let request = self.request(body, endpoint).map_err(unsent)?;
+        let head = self.heads.get(usize::from(exchange.endpoint.0)).ok_or(Reject::Internal);
+        let request =
+            head.and_then(|head| head.as_ref().map_err(|reject| *reject)).map_err(unsent)?.above(body);
         let mut used = Share::none(&self.pool, exchange.caller, exchange.endpoint);
         let answering = async {
             let (connection, response) = self.send(request, &exchange, endpoint, &mut used).await?;
@@ -139,7 +148,7 @@ impl Client {
         tokio::task::spawn_blocking(blocking).await.ok()
     }
 
-    /// Closes idle connections for as long as the client lives.
+    /// Closes idle connections for as long as the client lives, and lets go of pages that wait for the next body.
     pub async fn sweep(self: Arc<Self>) {
         let pause = (self.config.upstream.idle_timeout / 2).max(Duration::from_secs(1));
         let client = Arc::downgrade(&self);
@@ -148,6 +157,7 @@ impl Client {
             tokio::time::sleep(pause).await;
             let Some(client) = client.upgrade() else { return };
             client.pool.sweep();
+            spares::let_go();
         }
     }
 
@@ -201,34 +211,6 @@ impl Client {
         Ok(connection)
     }
 
-    /// The head is made of configuration alone: nothing of the caller's reaches it.
-    fn request(&self, body: Outgoing, endpoint: &Endpoint) -> Result<Request<Outgoing>, Reject> {
-        let url = &endpoint.url;
-        let http2 = self.config.upstream.http == HttpVersion::Http2;
-        let uri = if http2 {
-            let scheme = if url.tls { "https" } else { "http" };
-            Uri::builder().scheme(scheme).authority(&*url.authority).path_and_query(&*url.path).build()
-        } else {
-            Uri::builder().path_and_query(&*url.path).build()
-        };
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri.map_err(|_| Reject::Internal)?;
-        *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
-        let headers = request.headers_mut();
-        if !http2 {
-            headers.insert(HOST, HeaderValue::from_str(&url.authority).map_err(|_| Reject::Internal)?);
-        }
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("dcams-gateway/", env!("CARGO_PKG_VERSION"))),
-        );
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Ok(request)
-    }
-
     async fn read(&self, response: Response<Incoming>, exchange: &Exchange) -> Result<Answered, Unanswered> {
         let (head, mut body) = response.into_parts();
         let limit = self.config.upstream.answer_limit_bytes;
@@ -273,11 +255,11 @@ async fn make_room(
     exchange.waits.during(room.grow(bytes, patience)).await.map_err(|_| without_room(exchange.fate))
 }
 
-/// The deadline has come. Where the answer waited for room, it is not the upstream that took too long.
+/// The deadline has come. Where the answer waits for room, it is not the upstream that took too long.
 fn out_of_time(exchange: &Exchange) -> Unanswered {
-    match exchange.waits.so_far() {
-        Duration::ZERO => begun(Reject::UpstreamTimeout(exchange.fate)),
-        _ => without_room(exchange.fate),
+    match exchange.waits.is_waiting() {
+        false => begun(Reject::UpstreamTimeout(exchange.fate)),
+        true => without_room(exchange.fate),
     }
 }
 
@@ -330,10 +312,12 @@ fn is_ambiguous(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_is_put_down_to_the_upstream_where_no_room_was_waited_for() {
+    async fn a_deadline_is_put_down_to_the_upstream_where_no_room_is_waited_for() {
         for fate in [Fate::Harmless, Fate::Unknown] {
             let exchange = Exchange {
                 caller: CallerId(0),
@@ -347,6 +331,12 @@ mod tests {
             };
             assert_eq!(out_of_time(&exchange), begun(Reject::UpstreamTimeout(fate)));
             exchange.waits.during(tokio::time::sleep(SETTLE)).await;
+            assert_eq!(
+                out_of_time(&exchange),
+                begun(Reject::UpstreamTimeout(fate)),
+                "it had its room by then"
+            );
+            assert!(exchange.waits.during(std::future::pending::<()>()).now_or_never().is_none());
             assert_eq!(out_of_time(&exchange), without_room(fate));
         }
     }
