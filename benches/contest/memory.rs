@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 
 use crate::alone::Told;
-use crate::contestants::{CALLERS, Contestant, Running, Variant, start};
+use crate::contestants::{Contestant, Running, Variant, start};
 use crate::goals::line;
 use crate::lines::{Door, Outcome, Shot, connect};
 use crate::load::{self, Cpu};
@@ -19,6 +19,8 @@ const BYTE_BUDGET: f64 = 128.0 * 1024.0 * 1024.0;
 const OVERHEAD: f64 = 32.0 * 1024.0 * 1024.0;
 /// Uploads at once when they do not fit: of 5 MB each three times the budget.
 const FLOOD: usize = 80;
+/// So many callers send them; this process holds a message for each.
+const FLOODING: usize = 16;
 /// Turns after the sustained load, of which the worst counts.
 const TURNS: usize = 3;
 const NO_CPU: Cpu<'static> = &|| Duration::ZERO;
@@ -34,10 +36,13 @@ pub fn measure(contest: &Contest<'_>) -> Outcome<Told> {
     let after = (0..TURNS).map(|_| Ok(turn()?.1 / in_flight)).collect::<Outcome<Vec<_>>>()?;
     drop(running);
     let crowded = start(Contestant::Crowded)?;
-    let uploads = Shot::of_each(&contest.traffic.upload, CALLERS);
+    let uploads = Shot::of_each(&contest.traffic.upload, FLOODING);
     let time = contest.options.slice(2000);
     let flood = flood(crowded.address, &uploads, FLOOD, time);
     let ((taken, refused), flooded) = peak_of(&crowded, flood)?;
+    if taken == 0 || refused == 0 {
+        return Err(format!("of the uploads that do not fit {taken} were taken and {refused} refused"));
+    }
     let limit = (1.25f64.mul_add(BYTE_BUDGET, OVERHEAD) / 1e6).round();
     let flooded =
         line("M: peak RSS above idle, MB, 80 uploads at once, byte budget 134 MB", flooded / 1e6, limit);
