@@ -195,41 +195,15 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::audit::Output;
-    use crate::config::{Source, load_with_secrets};
     use crate::gateway::Gateway;
+    use crate::gateway::tests::{gateway_in, write_private};
 
     /// A gateway whose files are in `folder`, and who follows them.
     fn followed(folder: &Path) -> (Arc<Gateway>, Follower) {
-        crate::tls::install_provider();
-        let text = std::fs::read_to_string("config/minimal.toml").unwrap();
-        let text = text.replace("/run/secrets/", "").replace("/var/lib/dcams-gateway/", "");
-        std::fs::write(folder.join("gateway.toml"), text).unwrap();
-        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
-                   -----END PRIVATE KEY-----\n";
-        for (name, text) in [
-            ("signing_key", key),
-            ("chain_key", "a chain key of 32 bytes and some more"),
-            ("fingerprint_key", "a fingerprint key of 32 bytes and more"),
-            ("veratad_user", "user"),
-            ("veratad_pass", "a long password"),
-        ] {
-            write_private(&folder.join(name), text);
-        }
-        let source = Source { path: folder.join("gateway.toml"), ..Source::default() };
-        let (loaded, secrets) = load_with_secrets(&source).unwrap_or_else(|faults| panic!("{faults}"));
-        let output = Output::Stream(tempfile::tempfile().unwrap());
-        let gateway = Arc::new(Gateway::recording_to(output, loaded.config, &secrets).unwrap());
+        let (gateway, source) = gateway_in(folder);
         let reloader = Reloader::new(Arc::clone(&gateway), source);
         let follower = Follower::new(Arc::new(reloader), Arc::default());
         (gateway, follower)
-    }
-
-    fn write_private(path: &Path, text: &str) {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(path);
-        std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
     }
 
     fn faults(gateway: &Gateway) -> usize {
