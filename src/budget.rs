@@ -305,7 +305,10 @@ impl Room {
     pub fn settle(&mut self) {
         self.of_caller.give_up(u64::MAX);
         self.of_all.give_up(u64::MAX);
-        self.straggler = None;
+        if self.straggler.take().is_some() {
+            // Was it sent away a moment ago, then others must give way in its place.
+            self.of_all.budget.shared.freed.notify_waiters();
+        }
     }
 }
 
@@ -435,6 +438,23 @@ mod tests {
             first.sent_away().await;
             drop(first);
             assert_eq!(quick.grow(5, Duration::ZERO).await, Ok(()));
+            second.sent_away().await;
+            drop(second);
+        };
+        let (grown, _) = tokio::join!(other.grow(5, SECOND), timeout(9 * SECOND, giving_way));
+        assert_eq!((grown, all.used()), (Ok(()), 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_straggler_gives_way_where_the_first_was_whole_after_all() {
+        let (all, [mut first, mut second, mut other]) = rooms();
+        for slow in [&mut first, &mut second] {
+            assert_eq!(slow.grow(5, Duration::ZERO).await, Ok(()));
+            slow.straggle();
+        }
+        let giving_way = async {
+            first.sent_away().await;
+            first.settle();
             second.sent_away().await;
             drop(second);
         };

@@ -35,7 +35,8 @@ impl Fingerprinter {
     /// Trims white space at both ends and, for an e-mail, lowers the case; character by character, so
     /// that no copy of the value is made.
     fn of_chars(&self, normalise: Normalise, chars: impl Iterator<Item = char>) -> [u8; 16] {
-        let mut hashed = Hashed { context: hmac::Context::with_key(&self.key), piece: [0; PIECE], filled: 0 };
+        let mut context = hmac::Context::with_key(&self.key);
+        let mut hashed = Hashed { context: &mut context, piece: [0; PIECE], filled: 0 };
         hashed.push(match normalise {
             Normalise::Email => b"email\0",
             Normalise::Reference => b"reference\0",
@@ -61,21 +62,22 @@ impl Fingerprinter {
                 Normalise::Reference => hashed.push(character.encode_utf8(&mut buffer).as_bytes()),
             }
         }
-        hashed.end()
+        drop(hashed);
+        first(context.sign().as_ref())
     }
 }
 
 /// Bytes that are hashed in one call: a call for each character costs more than the hash itself.
 const PIECE: usize = 64;
 
-/// What is hashed, gathered in pieces that are cleared behind it.
-struct Hashed {
-    context: hmac::Context,
+/// What is hashed, gathered in pieces; dropped, it hashes the last one and clears it.
+struct Hashed<'c> {
+    context: &'c mut hmac::Context,
     piece: [u8; PIECE],
     filled: usize,
 }
 
-impl Hashed {
+impl Hashed<'_> {
     fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if self.filled == PIECE {
@@ -92,11 +94,12 @@ impl Hashed {
         self.context.update(self.piece.get(..self.filled).unwrap_or_default());
         self.filled = 0;
     }
+}
 
-    fn end(mut self) -> [u8; 16] {
+impl Drop for Hashed<'_> {
+    fn drop(&mut self) {
         self.hash_piece();
         self.piece.zeroize();
-        first(self.context.sign().as_ref())
     }
 }
 

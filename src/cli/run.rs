@@ -45,7 +45,10 @@ pub(super) fn run(configured: &Configured) -> Exit {
             return Exit::Io;
         }
     };
-    runtime.block_on(serve(configured, loaded, secrets, passed))
+    let exit = runtime.block_on(serve(configured, loaded, secrets, passed));
+    // What still reads a file (a configuration on a file system that hangs) must not keep the process.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn serve(configured: &Configured, loaded: Loaded, secrets: Secrets, passed: Passed) -> Exit {

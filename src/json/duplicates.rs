@@ -9,7 +9,7 @@ use super::index::{Entry, names};
 use super::text::Text;
 
 /// Names up to this number are compared pair by pair; more are hashed, so that time stays linear.
-const PAIRWISE: usize = 8;
+const PAIRWISE: usize = 16;
 
 /// Members at the end of an object that are not looked at: 0, except where the fuzz targets must find a bug.
 const UNCHECKED: u32 = if cfg!(feature = "planted-bug") { 1 } else { 0 };

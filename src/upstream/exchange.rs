@@ -255,11 +255,11 @@ async fn make_room(
     exchange.waits.during(room.grow(bytes, patience)).await.map_err(|_| without_room(exchange.fate))
 }
 
-/// The deadline has come. Where the answer waited for room, it is not the upstream that took too long.
+/// The deadline has come. Where the answer waits for room, it is not the upstream that took too long.
 fn out_of_time(exchange: &Exchange) -> Unanswered {
-    match exchange.waits.so_far() {
-        Duration::ZERO => begun(Reject::UpstreamTimeout(exchange.fate)),
-        _ => without_room(exchange.fate),
+    match exchange.waits.is_waiting() {
+        false => begun(Reject::UpstreamTimeout(exchange.fate)),
+        true => without_room(exchange.fate),
     }
 }
 
@@ -312,10 +312,12 @@ fn is_ambiguous(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_is_put_down_to_the_upstream_where_no_room_was_waited_for() {
+    async fn a_deadline_is_put_down_to_the_upstream_where_no_room_is_waited_for() {
         for fate in [Fate::Harmless, Fate::Unknown] {
             let exchange = Exchange {
                 caller: CallerId(0),
@@ -329,6 +331,12 @@ mod tests {
             };
             assert_eq!(out_of_time(&exchange), begun(Reject::UpstreamTimeout(fate)));
             exchange.waits.during(tokio::time::sleep(SETTLE)).await;
+            assert_eq!(
+                out_of_time(&exchange),
+                begun(Reject::UpstreamTimeout(fate)),
+                "it had its room by then"
+            );
+            assert!(exchange.waits.during(std::future::pending::<()>()).now_or_never().is_none());
             assert_eq!(out_of_time(&exchange), without_room(fate));
         }
     }

@@ -126,8 +126,8 @@ impl Needles {
     /// From the first `%` on, with every `%XX` resolved: which bytes a server encodes is its choice.
     fn found_percent_encoded(&self, bytes: &[u8]) -> bool {
         let Some(first) = memchr::memchr(b'%', bytes) else { return false };
-        // What stands before it may be the beginning of the password, with nothing encoded in it.
-        let mut rest = bytes.get(first.saturating_sub(self.raw.expose().len())..).unwrap_or_default();
+        // What stands before it may be the beginning of any form, with nothing encoded in it.
+        let mut rest = bytes.get(first.saturating_sub(self.longest)..).unwrap_or_default();
         let mut window = Window::of(self, Encoded::No);
         while let Some((byte, after)) = rest.split_first() {
             let escape = (*byte == b'%').then(|| hex_pair(after)).flatten();
@@ -331,6 +331,22 @@ mod tests {
                 assert!(needles.found_in(&text.as_bytes()[..before + pass.len()]), "{pass} at the end");
                 assert!(!needles.found_in(&text.as_bytes()[..before + pass.len() - 1]), "half of {pass}");
             }
+        }
+    }
+
+    #[test]
+    fn a_form_whose_first_encoded_byte_comes_late_is_found() {
+        let pass = "?iGp#58WAm!dX3.a5ID~";
+        for before in ["", "x", "xy"] {
+            let encoded = STANDARD.encode(format!("{before}{pass} and more"));
+            let late = encoded.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
+            assert!(needles(pass).found_in(late.as_bytes()), "{late}");
+        }
+        // Encoded anywhere: at its last byte, and at no other.
+        for form in needles(pass).forms() {
+            let (last, rest) = form.split_last().unwrap();
+            let late = [rest, format!("%{last:02X}").as_bytes()].concat();
+            assert!(needles(pass).found_in(&late), "{}", String::from_utf8_lossy(&late));
         }
     }
 

@@ -34,6 +34,11 @@ impl Waits {
         .await
     }
 
+    /// Whether it waits now, or did when it was given up.
+    pub fn is_waiting(&self) -> bool {
+        self.lock().since.is_some()
+    }
+
     /// All of it until now.
     pub fn so_far(&self) -> Duration {
         let spans = self.lock();
@@ -60,7 +65,7 @@ mod tests {
         assert_eq!(waits.so_far(), Duration::ZERO);
         waits.during(sleep(Duration::from_secs(2))).await;
         advance(Duration::from_secs(4)).await;
-        assert_eq!(waits.so_far(), Duration::from_secs(2));
+        assert_eq!((waits.so_far(), waits.is_waiting()), (Duration::from_secs(2), false));
     }
 
     #[tokio::test(start_paused = true)]
@@ -68,6 +73,6 @@ mod tests {
         let waits = Waits::default();
         assert!(waits.during(std::future::pending::<()>()).now_or_never().is_none());
         advance(Duration::from_secs(3)).await;
-        assert_eq!(waits.so_far(), Duration::from_secs(3));
+        assert_eq!((waits.so_far(), waits.is_waiting()), (Duration::from_secs(3), true));
     }
 }

@@ -99,7 +99,7 @@ impl Parts {
             return (answered, None);
         }
         // It was answered in time, and it is our own memory that the answer waits for: another one would, too.
-        if !waits.so_far().is_zero() {
+        if waits.is_waiting() {
             return (exchange.await, None);
         }
         let again = tries.again(Ended::TimedOut);
