@@ -247,6 +247,7 @@ mod tests {
             assert_eq!(held.renew(place, &pair("other", &format!("third {pass}"))), Reading::Half, "anew");
             place.have_waited();
             assert_eq!(held.renew(place, &pair("other", &format!("third {pass}"))), Reading::Renewed);
+            assert!(!held.is_half_read(), "nothing is waited for any more");
         }
         assert_eq!(numbers(&held), [4, 6]);
     }
