@@ -10,6 +10,8 @@ SHELL := /bin/bash
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n1)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET_DIR)/release/dcams-gateway
+# The one that benchmarks measure.
+MEASURED := $(abspath $(TARGET_DIR))/dcams-gateway-measured
 
 # Clippy's lints and the compiler's texts in tests/compile_fail are those of this version. Where rustup has it, or
 # can get it, it is used; elsewhere the toolchain of rust-toolchain.toml, and `make toolchain` says so.
@@ -171,25 +173,33 @@ fuzz-smoke: ## Each fuzz target for FUZZ_SECONDS (60), and whether it finds a pl
 # Words for the contest, as benches/contest/main.rs lists them: `make bench CONTEST='rounds=3 only=S,L'`.
 CONTEST ?=
 
-.PHONY: bench
-bench: ## What a request costs here, beside what users would pick instead: the contest of benches/README.md.
-	$(call headline,bench: cargo bench --bench contest)
+# What users run, put aside: cargo bench writes over it one that has what only tests want of tokio, a clock that can be
+# paused, and so a lock at each look at it.
+.PHONY: bench-binary
+bench-binary: release
+	cp $(BINARY) $(MEASURED)
+
+.PHONY: bench-peers
+bench-peers:
 	benches/contest/install $(TARGET_DIR)/tmp/contest/installed
-	cargo bench --locked --bench contest -- $(CONTEST)
+
+.PHONY: bench
+bench: bench-binary bench-peers ## What a request costs here, beside what users would pick instead: the contest of benches/README.md.
+	$(call headline,bench: cargo bench --bench contest)
+	cargo bench --locked --bench contest -- binary=$(MEASURED) $(CONTEST)
 
 .PHONY: bench-guard bench-guard-write
-bench-guard: ## Instructions a request (callgrind), within 5 % of benches/contest/instructions.txt.
+bench-guard: bench-binary bench-peers ## Instructions a request (callgrind), within 5 % of benches/contest/instructions.txt.
 	$(call headline,bench-guard: callgrind)
-	benches/contest/install $(TARGET_DIR)/tmp/contest/installed
-	cargo bench --locked --bench contest -- guard
+	cargo bench --locked --bench contest -- guard binary=$(MEASURED)
 
-bench-guard-write: ## Makes what is counted now the figure to compare with.
+bench-guard-write: bench-binary bench-peers ## Makes what is counted now the figure to compare with.
 	$(call headline,bench-guard-write: callgrind)
-	cargo bench --locked --bench contest -- guard=write
+	cargo bench --locked --bench contest -- guard=write binary=$(MEASURED)
 
 # The release with the names of its functions: only the last step of the build is made again.
 .PHONY: bench-profile
-bench-profile: ## In which functions the instructions of a small request, an upload and a download are.
+bench-profile: bench-peers ## In which functions the instructions of a small request, an upload and a download are.
 	$(call headline,bench-profile: callgrind)
 	cargo rustc --locked --release --bin dcams-gateway -- -C strip=none
 	cp $(BINARY) $(TARGET_DIR)/dcams-gateway-with-names

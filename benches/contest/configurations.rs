@@ -5,9 +5,9 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::contestants::{Contestant, Setup, Variant};
+use crate::contestants::{CALLERS, CONNECTIONS, Contestant, Setup, Variant};
 use crate::identity::private;
-use crate::traffic::{BEARER, PASS, USER};
+use crate::traffic::{BEARER, PASS, USER, bearer_of};
 
 /// The private key of RFC 8410, section 10.3: known to everybody, good for a benchmark.
 const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
@@ -60,6 +60,7 @@ impl Setup<'_> {
     fn filled(&self, template: &str) -> String {
         let tls_upstream = self.variant != Variant::Plain;
         let http2 = self.variant == Variant::Http2;
+        let crowded = self.contestant == Contestant::Crowded;
         let certificates = self.place.folder.display();
         let when = |condition: bool, text: String| if condition { text } else { String::new() };
         let envoy = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
@@ -122,7 +123,25 @@ impl Setup<'_> {
                 "@GATEWAY_AUDIT@",
                 when(self.contestant == Contestant::BestEffort, "audit = \"best_effort\"".to_owned()),
             ),
+            ("@GATEWAY_BUDGET@", if crowded { "128MiB" } else { "512MiB" }.to_owned()),
+            ("@GATEWAY_CONNECTIONS@", when(crowded, connections())),
+            ("@GATEWAY_CALLERS@", when(crowded, (0..CALLERS).map(caller).collect())),
         ];
         values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
     }
+}
+
+/// Limits with room for those that are active beside those that are held.
+fn connections() -> String {
+    let most = CONNECTIONS + 200;
+    format!("max_connections = {most}\nmax_connections_per_peer = {most}")
+}
+
+fn caller(number: usize) -> String {
+    let sha256 = hex(&bearer_of(number));
+    format!(
+        "[[callers]]\nname = \"caller-{number}\"\nkeys = [{{ sha256 = \"{sha256}\" }}]\ncredentials = \"bench\"\n\
+         rate = {{ per_second = 1000000, burst = 1000000 }}\n\
+         services = [\"createOrUpdateCustomer\", \"updateStatus\"]\n\n"
+    )
 }

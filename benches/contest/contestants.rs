@@ -20,7 +20,14 @@ pub enum Contestant {
     BestEffort,
     /// The gateway under callgrind; takes no part.
     Counted,
+    /// The gateway with as many callers and connections as it should bear; takes no part.
+    Crowded,
 }
+
+/// Callers of the crowded gateway.
+pub const CALLERS: usize = 1_000;
+/// Connections that it is to hold.
+pub const CONNECTIONS: usize = 10_000;
 
 impl Contestant {
     pub const ALL: [Self; 9] = [
@@ -47,6 +54,7 @@ impl Contestant {
             Self::Gateway => "dcams-gateway",
             Self::BestEffort => "dcams-gateway, best_effort",
             Self::Counted => "dcams-gateway under callgrind",
+            Self::Crowded => "dcams-gateway, crowded",
         }
     }
 
@@ -63,12 +71,13 @@ impl Contestant {
             Self::Gateway => "gateway",
             Self::BestEffort => "best-effort",
             Self::Counted => "counted",
+            Self::Crowded => "crowded",
         }
     }
 
     /// Whether callers send no credentials, because it adds them.
     pub fn injects(self) -> bool {
-        matches!(self, Self::NginxLua | Self::Node | Self::Gateway | Self::BestEffort | Self::Counted)
+        !matches!(self, Self::Floor | Self::Nginx | Self::Haproxy | Self::Hyper | Self::Envoy)
     }
 }
 
@@ -172,7 +181,7 @@ impl Setup<'_> {
                 }
                 command
             }
-            Contestant::Gateway | Contestant::BestEffort => {
+            Contestant::Gateway | Contestant::BestEffort | Contestant::Crowded => {
                 words(&[&self.gateway(), "run", "--config", &file("gateway.toml")])
             }
             Contestant::Counted => {

@@ -39,7 +39,7 @@ impl Double {
     pub fn start(traffic: Arc<Traffic>, tls: Arc<ServerConfig>) -> Self {
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [plain, secure] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
-        let answers = traffic.cases().map(|case| answer(&case.answer)).to_vec();
+        let answers = traffic.cases().map(|case| answer(&case.answer)).collect();
         let judge = Judge { traffic, answers, known: RwLock::default(), wrong: AtomicU64::new(0) };
         let double = Self { plain, tls: secure, judge: Arc::new(judge) };
         let judge = Arc::clone(&double.judge);
@@ -123,7 +123,7 @@ impl Judge {
         }
         drop(known);
         let meaning: serde_json::Value = serde_json::from_slice(body).ok()?;
-        let case = self.traffic.cases().iter().position(|case| case.meaning == meaning)?;
+        let case = self.traffic.cases().position(|case| case.meaning == meaning)?;
         self.known.write().unwrap().push((case, Bytes::copy_from_slice(body)));
         Some(case)
     }

@@ -12,6 +12,8 @@ pub enum Workload {
     Small,
     SmallPlain,
     SmallHttp2,
+    /// Small requests, 64 lines: only the gateway, with either kind of audit.
+    SmallAudits,
     /// Small requests, 500 a second.
     Rate,
     /// Uploads of 5 MB, 4 lines.
@@ -29,8 +31,9 @@ pub enum Workload {
 }
 
 impl Workload {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Small,
+        Self::SmallAudits,
         Self::Rate,
         Self::Upload,
         Self::Download,
@@ -50,6 +53,7 @@ impl Workload {
             Self::Small => "S",
             Self::SmallPlain => "S-plain",
             Self::SmallHttp2 => "S-h2",
+            Self::SmallAudits => "S-64",
             Self::Rate => "S-500",
             Self::Upload => "L",
             Self::UploadPlain => "L-plain",
@@ -67,6 +71,9 @@ impl Workload {
             Self::Small => "small request, 32 lines, saturated; TLS upstream",
             Self::SmallPlain => "small request, 32 lines, saturated; plain upstream",
             Self::SmallHttp2 => "small request, 32 streams on 4 HTTP/2 connections, saturated; TLS upstream",
+            Self::SmallAudits => {
+                "small request, 64 lines, saturated, with either kind of audit; TLS upstream"
+            }
             Self::Rate => "small request, 500 a second on 32 lines; TLS upstream",
             Self::Upload => "upload of 5 MB, 4 lines; TLS upstream",
             Self::UploadPlain => "upload of 5 MB, 4 lines; plain upstream",

@@ -11,8 +11,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::contestants::{Contestant, Running, Variant, start};
-use crate::load::{self, Door, Shot};
-use crate::plan::{Contest, Options};
+use crate::lines::{Door, Shot};
+use crate::load;
+use crate::options::Options;
+use crate::plan::Contest;
 use crate::traffic::Case;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/contest/instructions.txt");
@@ -47,6 +49,7 @@ impl Counted<'_> {
 }
 
 pub fn run(task: &Task, options: &Options) {
+    println!("{}", options.binary());
     let contest = Contest::new(options);
     let traffic = &contest.traffic;
     let small = Counted { name: "small", case: &traffic.small, warm: 200, requests: 1000 };

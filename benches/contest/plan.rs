@@ -3,89 +3,64 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::alone::Alone;
+use crate::alone::{self, Told};
 use crate::configurations::configuration_digest;
 use crate::contestants::{Contestant, Place, Running, Variant, start};
 use crate::double::Double;
 use crate::figures::{Figures, Results, Workload};
-use crate::guard::Task;
 use crate::identity::Identity;
-use crate::load::{self, Door, Outcome, Shot, Tally};
+use crate::lines::{Door, Outcome, Shot};
+use crate::load::{self, Tally};
 use crate::machine::{load_of_machine, processor, version};
+use crate::options::Options;
 use crate::traffic::{Case, Traffic};
-use crate::{goals, table};
+use crate::{distance, goals, growth, memory, table};
 
-const LINES: usize = 32;
-const LARGE_LINES: usize = 4;
+pub const LINES: usize = 32;
+/// Lines of the workload that compares the kinds of audit.
+const AUDIT_LINES: usize = 64;
+pub const LARGE_LINES: usize = 4;
 /// Uploads of the memory workload, at once.
 pub const AT_ONCE: usize = 32;
 const PER_SECOND: u32 = 500;
 const UPLOADS_PER_SECOND: u32 = 8;
 
-pub struct Options {
-    rounds: usize,
-    contestants: Vec<Contestant>,
-    workloads: Vec<Workload>,
-    quick: bool,
-    /// Counts instructions instead.
-    pub guard: Option<Task>,
-    gateway: PathBuf,
-}
-
-impl Options {
-    pub fn of(words: &[String]) -> Self {
-        let mut options = Self {
-            rounds: 5,
-            contestants: Contestant::ALL.into(),
-            workloads: Workload::ALL.into(),
-            quick: false,
-            guard: None,
-            gateway: env!("CARGO_BIN_EXE_dcams-gateway").into(),
-        };
-        for word in words {
-            match word.split_once('=') {
-                Some(("rounds", count)) => options.rounds = count.parse().expect("rounds=NUMBER"),
-                Some(("with", names)) => {
-                    options.contestants.retain(|one| names.split(',').any(|name| name == one.word()))
-                }
-                Some(("only", names)) => {
-                    options.workloads.retain(|one| names.split(',').any(|name| name == one.word()))
-                }
-                Some(("binary", path)) => options.gateway = path.into(),
-                Some(("guard", "write")) => options.guard = Some(Task::Write),
-                Some(("guard", "profile")) => options.guard = Some(Task::Profile),
-                None if word == "guard" => options.guard = Some(Task::Compare),
-                None if word == "quick" => (options.quick, options.rounds) = (true, 1),
-                _ => panic!("unknown word: {word}"),
-            }
-        }
-        options
-    }
-
-    /// A slice of a round.
-    fn slice(&self, milliseconds: u64) -> Duration {
-        Duration::from_millis(if self.quick { milliseconds / 3 } else { milliseconds })
-    }
-}
-
-/// Rounds of what few goals ask for, so that a run takes less than five minutes.
+/// Rounds of what one goal asks for, and of what none does, so that a run takes less than five minutes.
 const FEWER: usize = 3;
+const FEWEST: usize = 2;
 
 /// The contestants of one variant, side by side, for at most so many rounds.
 const VARIANTS: [(Variant, &[Workload], usize); 4] = [
     (
         Variant::Tls,
-        &[Workload::Small, Workload::Rate, Workload::Upload, Workload::Download, Workload::Mixed],
+        &[
+            Workload::Small,
+            Workload::SmallAudits,
+            Workload::Rate,
+            Workload::Upload,
+            Workload::Download,
+            Workload::Mixed,
+        ],
         usize::MAX,
     ),
     (Variant::Plain, &[Workload::SmallPlain, Workload::UploadPlain, Workload::DownloadPlain], FEWER),
-    (Variant::Http2, &[Workload::SmallHttp2, Workload::UploadHttp2, Workload::DownloadHttp2], FEWER),
+    (Variant::Http2, &[Workload::SmallHttp2, Workload::UploadHttp2, Workload::DownloadHttp2], FEWEST),
     // Last and with fresh processes: the first round tells what memory is needed when nothing was freed before.
-    (Variant::Tls, &[Workload::Memory], FEWER),
+    (Variant::Tls, &[Workload::Memory], FEWEST),
+];
+
+type Measure = fn(&Contest<'_>) -> Outcome<Told>;
+
+/// What the gateway does alone, by its word in `only=`.
+const ALONE: [(&str, Measure); 4] = [
+    ("alone", alone::measure),
+    ("M", memory::measure),
+    ("distance", distance::measure),
+    ("growth", growth::measure),
 ];
 
 pub fn run(options: &Options) {
@@ -93,29 +68,29 @@ pub fn run(options: &Options) {
     let contest = Contest::new(options);
     let load_before = load_of_machine();
     for (variant, workloads, most) in VARIANTS {
-        let wanted: Vec<_> =
-            workloads.iter().copied().filter(|one| options.workloads.contains(one)).collect();
+        let wanted: Vec<_> = workloads.iter().copied().filter(|one| options.wants(one.word())).collect();
         if !wanted.is_empty() {
             contest.variant(variant, &wanted, options.rounds.min(most));
         }
     }
-    let alone = options.contestants.contains(&Contestant::Gateway).then(|| Alone::of(&contest)).flatten();
+    let told = contest.alone();
     let results = contest.results.borrow();
-    let mut report = table::tables(&results);
-    report.push_str("```\n");
-    for line in goals::lines(&results, &contest.traffic, alone.as_ref()) {
-        report.push_str(&line);
+    let mut report = table::tables(&results) + &told.tables;
+    report.push_str("```text\n");
+    for line in goals::lines(&results).iter().chain(&told.lines) {
+        report.push_str(line);
         report.push('\n');
     }
     report.push_str("```\n\n");
     report.push_str(&format!(
-        "{} rounds (plain, HTTP/2 and M: at most {FEWER}) in {:.0} s; load average before {load_before}, after {}; {}; version {}; digest of the measured \
-         configurations sha256:{}\n",
+        "{} rounds (plain: at most {FEWER}, HTTP/2 and M: {FEWEST}) in {:.0} s; load average before {load_before}, after {}; {}; version {}; {}; digest of \
+         the measured configurations sha256:{}\n",
         options.rounds,
         begun.elapsed().as_secs_f64(),
         load_of_machine(),
         processor(),
         version(),
+        options.binary(),
         configuration_digest()
     ));
     fs::write(contest.place.folder.join("table.md"), &report).unwrap();
@@ -124,11 +99,11 @@ pub fn run(options: &Options) {
 
 /// The double and everything else that a run needs.
 pub struct Contest<'a> {
-    options: &'a Options,
+    pub options: &'a Options,
     pub place: Place,
     pub traffic: Arc<Traffic>,
-    identity: Identity,
-    double: Double,
+    pub identity: Identity,
+    pub double: Double,
     results: RefCell<Results>,
 }
 
@@ -169,6 +144,22 @@ impl<'a> Contest<'a> {
         }
     }
 
+    /// The gateway without the others. What fails leaves its goals unmet, and says why.
+    fn alone(&self) -> Told {
+        let mut told = Told::default();
+        if !self.options.contestants.contains(&Contestant::Gateway) {
+            return told;
+        }
+        for (word, measure) in ALONE.iter().filter(|(word, _)| self.options.wants(word)) {
+            eprintln!("the gateway alone: {word}");
+            match measure(self) {
+                Ok(part) => told.add(part),
+                Err(why) => told.lines.push(goals::unmeasured(word, &why)),
+            }
+        }
+        told
+    }
+
     /// Lets a contestant open its connections and compile what it compiles while it runs. Memory is measured fresh.
     fn warm(&self, variant: Variant, workloads: &[Workload], contestant: Contestant, started: &Running) {
         if workloads.contains(&Workload::Memory) {
@@ -191,13 +182,14 @@ impl<'a> Contest<'a> {
 
     /// One contestant's turn in one round.
     fn turn(&self, variant: Variant, workload: Workload, contestant: Contestant, running: Option<&Running>) {
-        let is_floor = contestant == Contestant::Floor;
-        let of_floor =
-            matches!(workload, Workload::SmallPlain | Workload::UploadPlain | Workload::DownloadPlain);
-        if self.results.borrow().failed.contains_key(&(workload, contestant))
-            || (is_floor && !of_floor)
-            || (!is_floor && running.is_none())
-        {
+        let takes_part = match contestant {
+            Contestant::Floor => {
+                matches!(workload, Workload::SmallPlain | Workload::UploadPlain | Workload::DownloadPlain)
+            }
+            Contestant::Gateway | Contestant::BestEffort => running.is_some(),
+            _ => running.is_some() && workload != Workload::SmallAudits,
+        };
+        if !takes_part || self.results.borrow().failed.contains_key(&(workload, contestant)) {
             return;
         }
         let wrong = self.double.wrong();
@@ -237,16 +229,16 @@ impl<'a> Contest<'a> {
         let door = |streams| self.door(variant, address, streams);
         let shot = |case: &Case| Shot::new(case, contestant.injects());
         let (small, upload) = (shot(&self.traffic.small), shot(&self.traffic.upload));
-        // Whatever is not what it must be shows here, before anything is timed; it also tells how many fit.
         let large = |shot: &Shot| {
-            let first = load::run(load::batch(&door(1), shot, 1, 1, &cpu))?;
-            let fit = self.options.slice(350).as_secs_f64() / first.elapsed.as_secs_f64();
-            load::run(load::batch(&door(1), shot, LARGE_LINES, (fit as u64).clamp(8, 48), &cpu))
+            load::run(load::fitting(&door(1), shot, LARGE_LINES, self.options.slice(350), (8, 48), &cpu))
         };
         let warm = Duration::from_millis(100);
         match workload {
             Workload::Small | Workload::SmallPlain | Workload::SmallHttp2 => {
                 load::run(load::saturate(&door(8), &small, LINES, warm, self.options.slice(500), &cpu))
+            }
+            Workload::SmallAudits => {
+                load::run(load::saturate(&door(8), &small, AUDIT_LINES, warm, self.options.slice(500), &cpu))
             }
             Workload::Rate => {
                 load::run(load::at_rate(&door(8), &small, LINES, PER_SECOND, self.options.slice(600), &cpu))

@@ -25,15 +25,14 @@ impl Process {
     pub fn start(core: &str, command: &[String], address: SocketAddr, log: &Path) -> Result<Self, String> {
         let output = File::create(log).unwrap();
         let started = Instant::now();
-        let child = Command::new("taskset")
-            .args(["-c", core])
+        let child = on_core(core)
             .args(command)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .process_group(0)
             .spawn()
-            .expect("taskset (util-linux) starts");
+            .expect("setpriv (util-linux) starts");
         let mut process =
             Self { child, members: RefCell::default(), ready_after: Duration::ZERO, idle_kib: 0 };
         while TcpStream::connect(address).is_err() {
@@ -90,6 +89,12 @@ impl Process {
         self.sum("VmRSS:")
     }
 
+    /// How many files and sockets it has open, all its processes together.
+    pub fn descriptors(&self) -> usize {
+        let of = |pid: &u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        self.members.borrow().iter().map(of).sum()
+    }
+
     fn sum(&self, field: &str) -> u64 {
         let of = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -114,6 +119,13 @@ impl Drop for Process {
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// What starts a program on `core` that is asked to end when its parent does: Ctrl-C leaves no contestant behind.
+pub fn on_core(core: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "taskset", "-c", core]);
+    command
 }
 
 /// The processes of `group`.

@@ -25,16 +25,20 @@ pub struct Case {
     pub answer: Bytes,
 }
 
-/// The three requests of all workloads.
+/// The three requests of all workloads, and uploads of other sizes.
 pub struct Traffic {
     pub small: Case,
     pub upload: Case,
     pub download: Case,
+    pub sized: Vec<Case>,
 }
+
+/// Bytes of the uploads in `sized`, about.
+pub const SIZES: [usize; 6] = [1_000, 10_000, 100_000, 1_000_000, 5_000_000, 20_000_000];
 
 impl Traffic {
     pub fn new() -> Self {
-        let (front, back) = (image(1), image(2));
+        let documents_of = |bytes: usize| json!({ "front": image(1, bytes), "back": image(2, bytes) });
         let person = json!({
             "email": "customer@example.com", "fn": "Sample", "ln": "Specimen", "addr": "123 Main St",
             "city": "Stratford", "state": "CT", "zip": "06614", "dob": "19690820", "phone": "2015106000",
@@ -44,22 +48,27 @@ impl Traffic {
             target[member] = value;
             target
         };
-        let documents = json!({ "front": front, "back": back });
+        let documents = documents_of(IMAGE_BYTES);
+        let uploaded = json!({
+            "result": "Success", "reference": "888888812", "status": "PENDING", "type": "updateCustomer",
+            "customer_link": "https://example.com/customers.php?id=1", "target": person,
+        });
+        let upload = |documents: Value| {
+            let request = json!({
+                "service": "createOrUpdateCustomer", "reference": "888888812",
+                "target": with("documents", documents),
+            });
+            Case::new(request, uploaded.clone())
+        };
+        let without_images = upload(documents_of(4)).bare.len();
+        let sized = SIZES.map(|size| upload(documents_of(size.saturating_sub(without_images) / 2)));
         Self {
             small: Case::new(
                 json!({ "service": "updateStatus", "target": { "email": "customer@example.com", "status": "PASS" } }),
                 json!({ "result": "Success", "reference": "888888812", "target": with("status", json!("PASS")) }),
             ),
-            upload: Case::new(
-                json!({
-                    "service": "createOrUpdateCustomer", "reference": "888888812",
-                    "target": with("documents", documents.clone()),
-                }),
-                json!({
-                    "result": "Success", "reference": "888888812", "status": "PENDING", "type": "updateCustomer",
-                    "customer_link": "https://example.com/customers.php?id=1", "target": person,
-                }),
-            ),
+            upload: upload(documents.clone()),
+            sized: sized.into(),
             download: Case::new(
                 json!({ "service": "getDocumentImages", "target": { "email": "customer@example.com" } }),
                 json!({
@@ -70,8 +79,8 @@ impl Traffic {
         }
     }
 
-    pub fn cases(&self) -> [&Case; 3] {
-        [&self.small, &self.upload, &self.download]
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        [&self.small, &self.upload, &self.download].into_iter().chain(&self.sized)
     }
 }
 
@@ -94,10 +103,15 @@ impl Case {
     }
 }
 
+/// The key of one of many callers.
+pub fn bearer_of(caller: usize) -> String {
+    format!("{BEARER}-of-caller-{caller:04}")
+}
+
 /// The head and the body of an HTTP/1.1 request, in one piece.
-pub fn http1(body: &Bytes) -> Bytes {
+pub fn http1(body: &Bytes, bearer: &str) -> Bytes {
     let mut message = format!(
-        "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {BEARER}\r\n\
+        "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )
@@ -106,11 +120,11 @@ pub fn http1(body: &Bytes) -> Bytes {
     message.into()
 }
 
-/// Base64 of what begins as a JPEG and goes on without pattern, the same in every run.
-fn image(seed: u64) -> String {
+/// So many bytes of base64, of what begins as a JPEG and goes on without pattern, the same in every run.
+fn image(seed: u64, length: usize) -> String {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed);
     let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xE0];
-    while bytes.len() < IMAGE_BYTES / 4 * 3 {
+    while bytes.len() < length / 4 * 3 {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
