@@ -196,13 +196,17 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`Reject::CredentialsUnavailable`] while it is suspended.
+    /// [`Reject::CredentialsUnavailable`] while it is suspended: for a second, where half of another pair was read, which
+    /// is used in a second at the latest.
     pub fn usable(&self) -> Result<Arc<Version>, Reject> {
         let version = self.current();
         let Err(refusal) = version.suspension.admit() else { return Ok(version) };
         // While both are suspended, each has its probes: either may be the one that DCAMS accepts first.
         let other = self.next().filter(|next| next.number != version.number);
-        other.filter(|next| next.suspension.admit().is_ok()).ok_or(refusal)
+        other.filter(|next| next.suspension.admit().is_ok()).ok_or_else(|| match self.held.is_half_read() {
+            true => Reject::CredentialsUnavailable { retry_after_s: 1 },
+            false => refusal,
+        })
     }
 
     /// The version in use, suspended or not: of the second pair while the first is suspended and the second is not.
@@ -276,6 +280,32 @@ mod tests {
         assert_eq!((more.current().number, credential.current().number), (3, 1), "a second pair is used");
         assert!(more.held.first.version().is_suspended(), "and the rejected one is not sent again for it");
         assert_eq!(credential.current().number, 1, "and the configuration in force is as it was");
+    }
+
+    #[test]
+    fn who_is_refused_while_the_other_half_of_a_pair_is_waited_for_is_told_to_come_back_in_a_second() {
+        let credential = credential(&configured("/a", None), &pair("a long password"), None);
+        credential.current().suspension.begin(0);
+        let retry_after_s = |credential: &Credential| match credential.usable() {
+            Err(Reject::CredentialsUnavailable { retry_after_s }) => retry_after_s,
+            other => panic!("{:?}", other.map(|version| version.number)),
+        };
+        assert!(retry_after_s(&credential) > 20);
+        let read = |pass: &str| {
+            let first = pair(pass);
+            let read = Read { configured: &configured("/a", None), first: &first, next: None };
+            credential.succeeded_by(read).unwrap()
+        };
+        read("another password");
+        assert_eq!(retry_after_s(&credential), 1);
+        read("a long password");
+        assert!(retry_after_s(&credential) > 20, "it is the old one again");
+        read("another password");
+        credential.held.first.have_waited();
+        let renewed = read("another password");
+        renewed.current().suspension.begin(0);
+        assert_eq!(renewed.current().number, 2);
+        assert!(retry_after_s(&renewed) > 20, "nothing is waited for any more");
     }
 
     #[test]

@@ -233,3 +233,43 @@ pub fn origin(config: &Config) -> Origin {
         services: schemas.collect(),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Source, load_with_secrets};
+
+    /// A gateway whose files are in `folder`, and what it was started from.
+    pub(crate) fn gateway_in(folder: &Path) -> (Arc<Gateway>, Source) {
+        crate::tls::install_provider();
+        let text = fs::read_to_string("config/minimal.toml").unwrap();
+        let text = text.replace("/run/secrets/", "").replace("/var/lib/dcams-gateway/", "");
+        fs::write(folder.join("gateway.toml"), text).unwrap();
+        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                   -----END PRIVATE KEY-----\n";
+        for (name, text) in [
+            ("signing_key", key),
+            ("chain_key", "a chain key of 32 bytes and some more"),
+            ("fingerprint_key", "a fingerprint key of 32 bytes and more"),
+            ("veratad_user", "user"),
+            ("veratad_pass", "a long password"),
+        ] {
+            write_private(&folder.join(name), text);
+        }
+        let source = Source { path: folder.join("gateway.toml"), ..Source::default() };
+        let (loaded, secrets) = load_with_secrets(&source).unwrap_or_else(|faults| panic!("{faults}"));
+        let output = Output::Stream(tempfile::tempfile().unwrap());
+        (Arc::new(Gateway::recording_to(output, loaded.config, &secrets).unwrap()), source)
+    }
+
+    pub(crate) fn write_private(path: &Path, text: &str) {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+        file.unwrap().write_all(text.as_bytes()).unwrap();
+    }
+}

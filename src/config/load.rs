@@ -62,14 +62,29 @@ pub fn load(source: &Source) -> Result<Loaded, Faults> {
 ///
 /// All faults at once.
 pub fn load_with_secrets(source: &Source) -> Result<(Loaded, Secrets), Faults> {
+    let (loaded, secrets, ()) = load_with_secrets_under(source, || ())?;
+    Ok((loaded, secrets))
+}
+
+/// As [`load_with_secrets`], and reads what it gives back of secrets under the `lock` that is taken right before, once
+/// all that may take long was read.
+///
+/// # Errors
+///
+/// All faults at once.
+pub fn load_with_secrets_under<L>(
+    source: &Source,
+    lock: impl FnOnce() -> L,
+) -> Result<(Loaded, Secrets, L), Faults> {
     let (root, config, mut findings) = attempt(source)?;
     if findings.refused() {
         let uses = secret_uses(&root, &base(&source.path), &findings);
         findings.extend(read_all(&uses).1);
     }
     let loaded = settle(config, findings)?;
+    let held = lock();
     let secrets = read_secrets(&loaded.config)?;
-    Ok((loaded, secrets))
+    Ok((loaded, secrets, held))
 }
 
 /// What was written, what it amounts to where it can be used, and what is wrong with it.

@@ -39,7 +39,7 @@ pub use environment::process_overrides;
 pub use faults::{Fault, Faults, Severity};
 pub use fixed::{FixedKeys, judge_fixed};
 pub use json_schema::json_schema;
-pub use load::{Loaded, Source, load, load_with_secrets};
+pub use load::{Loaded, Source, load, load_with_secrets, load_with_secrets_under};
 pub use model::*;
 pub use secret_source::{LARGEST_BYTES as LARGEST_SECRET_BYTES, SecretFault};
 pub use secrets::{Pair, SecretUses, Secrets, read_secrets};

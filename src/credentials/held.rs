@@ -89,6 +89,11 @@ impl Held {
         std::iter::once(&self.first).chain(&self.next)
     }
 
+    /// Whether half of a pair was read, and its other half is waited for.
+    pub(super) fn is_half_read(&self) -> bool {
+        self.places().any(|place| place.half().is_some())
+    }
+
     /// Reads the sources again and uses what is whole of them. A source that cannot be read, or used, leaves its version
     /// as it is, which is told with the pair's `name`.
     pub(super) fn read(&self, name: &str) -> [Reading; 2] {
@@ -132,7 +137,8 @@ impl Place {
             Some(before) if before.judge(pair, known) != Reading::Renewed => before.version(),
             _ => version_of(pair, known, newest)?,
         };
-        let half = before.and_then(|before| *before.half());
+        let half = before.filter(|before| Arc::ptr_eq(&before.version(), &version));
+        let half = half.and_then(|before| *before.half());
         Ok(Self { source, version: ArcSwap::new(version), half: Mutex::new(half) })
     }
 
@@ -141,6 +147,7 @@ impl Place {
         let reading = self.judge(pair, known);
         if reading == Reading::Renewed {
             self.version.store(version_of(pair, known, newest)?);
+            *self.half() = None;
         }
         Ok(reading)
     }
@@ -207,11 +214,13 @@ mod tests {
         }
     }
 
-    /// As if what is waited for had been read long ago.
-    fn have_waited(place: &Place) {
-        let long_ago = Instant::now().checked_sub(OTHER_FOLLOWS).unwrap();
-        let half = place.half().take().map(|(read, _)| (read, long_ago));
-        *place.half() = half;
+    impl Place {
+        /// As if what is waited for had been read long ago.
+        pub(in crate::credentials) fn have_waited(&self) {
+            let long_ago = Instant::now().checked_sub(OTHER_FOLLOWS).unwrap();
+            let half = self.half().take().map(|(read, _)| (read, long_ago));
+            *self.half() = half;
+        }
     }
 
     #[test]
@@ -229,15 +238,16 @@ mod tests {
             assert_eq!(held.renew(place, &pair("other", pass)), Reading::Half);
             assert_eq!(held.renew(place, &pair("other", &format!("other {pass}"))), Reading::Renewed);
             assert_eq!(held.renew(place, &pair("other", &format!("third {pass}"))), Reading::Half);
-            have_waited(place);
+            place.have_waited();
             assert_eq!(
                 held.renew(place, &pair("another", &format!("other {pass}"))),
                 Reading::Half,
                 "of this"
             );
             assert_eq!(held.renew(place, &pair("other", &format!("third {pass}"))), Reading::Half, "anew");
-            have_waited(place);
+            place.have_waited();
             assert_eq!(held.renew(place, &pair("other", &format!("third {pass}"))), Reading::Renewed);
+            assert!(!held.is_half_read(), "nothing is waited for any more");
         }
         assert_eq!(numbers(&held), [4, 6]);
     }
@@ -252,7 +262,7 @@ mod tests {
         let whole = pair("other next", "other pass of next");
         let other = held.succeeded_by((source("/a"), &half), Some((source("/b"), &whole))).unwrap();
         assert_eq!(numbers(&other), [1, 3], "each for itself");
-        have_waited(&held.first);
+        held.first.have_waited();
         let other = held.succeeded_by((source("/a"), &half), Some((source("/b"), &next))).unwrap();
         assert_eq!((numbers(&other), numbers(&held)), (vec![4, 2], vec![1, 2]));
         let moved = held.succeeded_by((source("/c"), &pair("user", "another")), None).unwrap();

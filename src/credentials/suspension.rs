@@ -37,13 +37,14 @@ impl Suspension {
     }
 
     /// Holds back from now on, and for twice as long each time a probe is rejected: a request that was sent after
-    /// `before` rejections. One that was sent before the suspension is no probe. Whether it begins here.
+    /// `before` rejections. One that was sent before the last of them is no probe, and says nothing of what DCAMS
+    /// accepted since. Whether it begins here.
     pub(super) fn begin(&self, before: u64) -> bool {
         let _one_at_a_time = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_on = self.is_on();
-        if is_on && before != self.rejections() {
+        if before != self.rejections() {
             return false;
         }
+        let is_on = self.is_on();
         let rejected_before = match is_on {
             true => self.rejected_probes.load(Ordering::Acquire).saturating_add(1).min(8),
             false => 0,
@@ -141,6 +142,8 @@ mod tests {
         assert!(!suspension.end(probes), "another probe was rejected since");
         assert!((31..=60).contains(&retry_after_s(&suspension)), "and is not forgotten");
         assert!(suspension.end(suspension.rejections()));
+        assert!(!suspension.begin(before), "it was accepted since");
+        assert_eq!(suspension.admit(), Ok(()));
         assert!(suspension.begin(suspension.rejections()));
         assert!((1..=30).contains(&retry_after_s(&suspension)), "a suspension of its own");
     }

@@ -38,7 +38,7 @@ pub async fn follow(reloader: Reloader, mut hangup: Signal) {
         };
         // Compiling schemas and reading files must not keep the listeners waiting.
         let acted = tokio::task::spawn_blocking(move || {
-            follower.outlive(cause, Follower::act);
+            follower.act(cause, Reloader::reload);
             follower
         });
         match acted.await {
@@ -106,25 +106,39 @@ impl Follower {
         follower
     }
 
-    /// Goes on following where `act` panics: a configuration that cannot even be read leaves the last good one in force.
-    fn outlive(&mut self, cause: ReloadCause, act: impl FnOnce(&mut Self, ReloadCause)) {
-        if catch_unwind(AssertUnwindSafe(|| act(self, cause))).is_err() {
+    /// Looks at the files and reads again what changed; everything when it was told to. Goes on where `reload` panics: a
+    /// configuration that cannot even be read leaves the last good one in force, is tried again as a refused one is,
+    /// and keeps no password from being followed.
+    fn act(&mut self, cause: ReloadCause, reload: impl FnOnce(&Reloader, ReloadCause) -> ReloadResult) {
+        if catch_unwind(AssertUnwindSafe(|| self.follow_configuration(cause, reload))).is_err() {
             self.reloader.broke_off(cause);
+            self.refused = Some(Instant::now());
+        }
+        if catch_unwind(AssertUnwindSafe(|| self.follow_credentials(cause))).is_err() {
+            tracing::error!("the reading of the credentials panicked");
+            // They are read at the next look, and not before it.
+            (self.credentials, self.settled) = (Seen::nothing(), true);
         }
     }
 
-    /// Looks at the files and reads again what changed; everything when it was told to.
-    fn act(&mut self, cause: ReloadCause) {
+    fn follow_configuration(
+        &mut self,
+        cause: ReloadCause,
+        reload: impl FnOnce(&Reloader, ReloadCause) -> ReloadResult,
+    ) {
         // Before the look: what changes after it is told of.
         self.watch();
         let configuration = look(&self.files.configuration);
         if cause == ReloadCause::Signal || configuration != self.configuration || self.is_to_be_tried_again()
         {
             self.configuration = configuration;
-            let result = self.reloader.reload(cause);
+            let result = reload(&self.reloader, cause);
             self.refused = matches!(result, ReloadResult::Refused { .. }).then(Instant::now);
             self.follow_other_files();
         }
+    }
+
+    fn follow_credentials(&mut self, cause: ReloadCause) {
         let credentials = look(&self.files.credentials);
         if cause == ReloadCause::Signal || credentials != self.credentials || !self.settled {
             self.credentials = credentials;
@@ -195,54 +209,38 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::audit::Output;
-    use crate::config::{Source, load_with_secrets};
     use crate::gateway::Gateway;
+    use crate::gateway::tests::{gateway_in, write_private};
+    use crate::ids::CredentialId;
 
     /// A gateway whose files are in `folder`, and who follows them.
     fn followed(folder: &Path) -> (Arc<Gateway>, Follower) {
-        crate::tls::install_provider();
-        let text = std::fs::read_to_string("config/minimal.toml").unwrap();
-        let text = text.replace("/run/secrets/", "").replace("/var/lib/dcams-gateway/", "");
-        std::fs::write(folder.join("gateway.toml"), text).unwrap();
-        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
-                   -----END PRIVATE KEY-----\n";
-        for (name, text) in [
-            ("signing_key", key),
-            ("chain_key", "a chain key of 32 bytes and some more"),
-            ("fingerprint_key", "a fingerprint key of 32 bytes and more"),
-            ("veratad_user", "user"),
-            ("veratad_pass", "a long password"),
-        ] {
-            write_private(&folder.join(name), text);
-        }
-        let source = Source { path: folder.join("gateway.toml"), ..Source::default() };
-        let (loaded, secrets) = load_with_secrets(&source).unwrap_or_else(|faults| panic!("{faults}"));
-        let output = Output::Stream(tempfile::tempfile().unwrap());
-        let gateway = Arc::new(Gateway::recording_to(output, loaded.config, &secrets).unwrap());
+        let (gateway, source) = gateway_in(folder);
         let reloader = Reloader::new(Arc::clone(&gateway), source);
         let follower = Follower::new(Arc::new(reloader), Arc::default());
         (gateway, follower)
-    }
-
-    fn write_private(path: &Path, text: &str) {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(path);
-        std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
     }
 
     fn faults(gateway: &Gateway) -> usize {
         gateway.faults_of_reload.load(std::sync::atomic::Ordering::Acquire)
     }
 
-    #[test]
-    fn a_panic_counts_as_a_refusal_and_following_goes_on() {
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_counts_as_a_refusal_and_following_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let (gateway, mut follower) = followed(folder.path());
-        follower.outlive(ReloadCause::Change, |_, _| panic!("as a fault of this program would"));
-        assert_eq!(faults(&gateway), 1);
-        follower.outlive(ReloadCause::Change, Follower::act);
+        let panics = |_: &Reloader, _| panic!("as a fault of this program would");
+        let version = || gateway.current().credentials.of(CredentialId(0)).unwrap().current().number;
+        follower.act(ReloadCause::Change, panics);
+        assert_eq!((faults(&gateway), version()), (1, 1));
+        write_private(&folder.path().join("veratad_user"), "another user");
+        write_private(&folder.path().join("veratad_pass"), "another long password");
+        follower.act(ReloadCause::Change, panics);
+        assert_eq!((faults(&gateway), version()), (1, 2), "passwords are followed");
+        follower.act(ReloadCause::Change, Reloader::reload);
+        assert_eq!(faults(&gateway), 1, "not yet");
+        tokio::time::advance(LOOK_EVERY).await;
+        follower.act(ReloadCause::Change, Reloader::reload);
         assert_eq!(faults(&gateway), 0, "it was read, and is as good as before");
     }
 
@@ -250,7 +248,7 @@ mod tests {
     async fn what_a_refused_configuration_wants_for_is_looked_for_every_few_seconds() {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (gateway, mut follower) = followed(folder.path());
-        let act = |follower: &mut Follower| follower.act(ReloadCause::Change);
+        let act = |follower: &mut Follower| follower.act(ReloadCause::Change, Reloader::reload);
         act(&mut follower);
         let path = folder.path().join("gateway.toml");
         let (before, pass) = (gateway.number(), elsewhere.path().join("pass"));

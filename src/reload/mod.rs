@@ -114,10 +114,10 @@ impl Reloader {
 
     fn attempt(&self) -> Result<[u8; 32], Refusal> {
         let running = self.gateway.current();
-        // Until what was read is in force.
-        let _alone = running.credentials.reading();
-        let (Loaded { mut config, warnings }, secrets) =
-            config::load_with_secrets(&self.source).map_err(|faults| Refusal::of(&faults, None))?;
+        // From the secrets until what was read is in force: who waits for a password waits for no other file.
+        let (Loaded { mut config, warnings }, secrets, _alone) =
+            config::load_with_secrets_under(&self.source, || running.credentials.reading())
+                .map_err(|faults| Refusal::of(&faults, None))?;
         config::judge_fixed(&running.config, &config)
             .map_err(|faults| Refusal::of(&faults, Some(config.digest)))?;
         // Told at the start: the descriptors of a process do not change.
@@ -182,5 +182,36 @@ fn tell_warnings(warnings: &Faults) {
     for warning in warnings.iter() {
         let (line, problem, remedy) = (warning.line(), warning.problem(), warning.remedy());
         tracing::warn!(line, problem, remedy, "a warning about the new configuration");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::*;
+    use crate::gateway::tests::gateway_in;
+
+    #[test]
+    fn a_password_is_read_while_the_configuration_cannot_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gateway, source) = gateway_in(folder.path());
+        std::fs::remove_file(&source.path).unwrap();
+        mkfifoat(CWD, &source.path, Mode::RUSR | Mode::WUSR).unwrap();
+        let path = source.path.clone();
+        let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), source));
+        let reloading = Arc::clone(&reloader);
+        let reloading = std::thread::spawn(move || reloading.reload(ReloadCause::Change));
+        // Opened as soon as the configuration is being read, whose end does not come.
+        let hanging = std::fs::File::options().write(true).open(path).unwrap();
+        let (told, heard) = channel();
+        std::thread::spawn(move || told.send(reloader.reread_credentials()));
+        let read = heard.recv_timeout(Duration::from_secs(10));
+        drop(hanging);
+        assert_eq!(read, Ok(true));
+        assert!(matches!(reloading.join().unwrap(), ReloadResult::Refused { .. }));
     }
 }

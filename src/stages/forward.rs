@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::Response;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tower::Service;
 
@@ -35,6 +36,8 @@ struct Parts {
     lanes: Arc<Lanes>,
     client: Arc<Client>,
     revocation: Revocation,
+    /// Held by the one request that reads the sources of credentials again.
+    rereading: Arc<Mutex<()>>,
 }
 
 impl Forward {
@@ -47,7 +50,7 @@ impl Forward {
         client: Arc<Client>,
         revocation: Revocation,
     ) -> Self {
-        Self(Arc::new(Parts { config, credentials, lanes, client, revocation }))
+        Self(Arc::new(Parts { config, credentials, lanes, client, revocation, rereading: Arc::default() }))
     }
 }
 

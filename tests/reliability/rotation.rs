@@ -239,6 +239,34 @@ fn a_rejected_request_waits_for_the_other_half_of_a_pair() {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
+/// The password alone is another, and DCAMS takes the old one no more.
+#[test]
+fn a_password_alone_that_is_exchanged_at_once_costs_a_second_and_callers_are_told_so() {
+    let upstream = Upstream::start();
+    upstream.accept(&user(0), &pass(0));
+    let gateway = Setup::before(&upstream).file("user", user(0)).file("pass", pass(0)).start();
+    assert_eq!(gateway.post(KYC_API, GET_STATUS).status, 200);
+    upstream.accept(&user(0), &pass(1));
+    put(gateway.folder(), "pass", &pass(1));
+    let begun = Instant::now();
+    let mut rejected = gateway.connect();
+    rejected.send(&message(KYC_API, GET_STATUS.as_bytes()));
+    wait_for("the rejected request", || (upstream.counts().requests == 2).then_some(()));
+    let mut told = Vec::new();
+    wait_for("the new version", || {
+        let answer = gateway.post(KYC_API, GET_STATUS);
+        told.extend(answer.header("retry-after").map(str::to_owned));
+        (answer.status == 200).then_some(())
+    });
+    println!("a password alone: {} refused in {:.1?}", told.len(), begun.elapsed());
+    let answer = rejected.read_answer();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(told.last().map(String::as_str), Some("1"), "{told:?}");
+    let passes: Vec<_> = upstream.pairs_seen().into_iter().map(|(_, pass)| pass).collect();
+    assert_eq!(passes, [pass(0), pass(1)]);
+    assert_eq!(upstream.counts().requests, 4, "one attempt with the rejected password, and no more");
+}
+
 #[test]
 fn half_of_a_second_pair_is_not_used_either() {
     let next =

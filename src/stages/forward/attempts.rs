@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Response};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Parts;
 use super::attempt::{Attempted, Plan};
 use crate::audit::{CredentialUse, ErrorClass};
 use crate::config::{Effect, Retry};
 use crate::credentials::Version;
+use crate::ids::CredentialId;
 use crate::limits::Slot;
 use crate::reject::{Fate, Reject};
 use crate::splice::splice;
@@ -21,6 +22,9 @@ use crate::upstream::{Again, Answered, Ended, Judged, Pass, allowed_headers, pau
 
 /// So soon sources are read again of which half is waited for.
 const READ_AGAIN: Duration = Duration::from_millis(100);
+/// So long before its deadline a request is told that it was rejected: at the deadline itself, a write would be told
+/// that nobody knows what became of it.
+const TELL_BEFORE: Duration = Duration::from_millis(20);
 
 /// Until when a request may be sent, and until when its answer is waited for.
 #[derive(Clone, Copy)]
@@ -128,7 +132,9 @@ impl Parts {
                 if plan.version.number != sealed.version.number || Instant::now() >= times.deadline {
                     return result;
                 }
-                plan.version = self.other_version(sealed, &plan.version, times).await?;
+                plan.version = self.other_version(sealed.credential.credential, &plan.version, times).await?;
+                let used = CredentialUse { version: plan.version.number, ..sealed.credential };
+                sealed.track().note(|record| record.credential = Some(used));
                 plan.parts = splice(&plan.version.prefix, &sealed.document);
                 pass = self.let_through(sealed, times.effect)?;
                 continue;
@@ -147,21 +153,35 @@ impl Parts {
     }
 
     /// Reads the sources again after DCAMS, which then did nothing, rejected `used`: a version that differs. Of a pair
-    /// that is being exchanged it is waited for both halves.
+    /// that is being exchanged it is waited for both halves. Files that cannot be read in time are not waited for.
     async fn other_version(
         &self,
-        sealed: &Sealed,
+        id: CredentialId,
         used: &Version,
         times: Times,
     ) -> Result<Arc<Version>, Reject> {
-        let id = sealed.credential.credential;
+        let until = times.deadline.checked_sub(TELL_BEFORE).unwrap_or(times.deadline);
+        let in_time = timeout_at(until, self.reread_until_other(id, used, times));
+        in_time.await.unwrap_or(Err(Reject::UpstreamCredentialsRejected))
+    }
+
+    async fn reread_until_other(
+        &self,
+        id: CredentialId,
+        used: &Version,
+        times: Times,
+    ) -> Result<Arc<Version>, Reject> {
         loop {
+            // Files that hang keep one thread, and not one for each request.
+            let turn = Arc::clone(&self.rereading).lock_owned().await;
             let credentials = Arc::clone(&self.credentials);
-            let reread = self.client.aside(move || credentials.reread(id)).await.flatten();
+            let reread = move || {
+                let _turn = turn;
+                credentials.reread(id)
+            };
+            let reread = self.client.aside(reread).await.flatten();
             let current = self.credentials.of(id).ok_or(Reject::Internal)?.current();
             if current.number != used.number && !current.is_suspended() {
-                let used = CredentialUse { credential: id, version: current.number };
-                sealed.track().note(|record| record.credential = Some(used));
                 return Ok(current);
             }
             let waits = reread.is_some_and(|reread| reread.half);
@@ -192,4 +212,55 @@ fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
     *response.status_mut() = answered.status;
     *response.headers_mut() = headers;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::gateway::tests::gateway_in;
+    use crate::revocation::Revocation;
+
+    fn parts(folder: &std::path::Path) -> Parts {
+        let (gateway, _) = gateway_in(folder);
+        let generation = gateway.current();
+        Parts {
+            config: Arc::clone(&generation.config),
+            credentials: Arc::clone(&generation.credentials),
+            lanes: Arc::clone(&generation.lanes),
+            client: Arc::new(generation.client(None, None)),
+            revocation: Revocation::new(gateway, generation),
+            rereading: Arc::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_cannot_be_read_in_time_keep_neither_a_request_nor_a_thread_for_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = parts(folder.path());
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let credentials = Arc::clone(&parts.credentials);
+        let hanging = std::thread::spawn(move || {
+            let _reading = credentials.reading();
+            begun.send(()).unwrap();
+            // Ends with the test, also where it fails.
+            let _ = released.recv();
+        });
+        has_begun.await.unwrap();
+        let users = Arc::strong_count(&parts.credentials);
+        let id = CredentialId(0);
+        let version = parts.credentials.of(id).unwrap().current();
+        let times = Times::within(Duration::from_millis(100), parts.lanes.retry(), Effect::Write);
+        let rejected = async || parts.other_version(id, &version, times).await.err();
+        let told = timeout(Duration::from_secs(30), async { tokio::join!(rejected(), rejected()) });
+        let refusal = Some(Reject::UpstreamCredentialsRejected);
+        let told = told.await;
+        let waiting = Arc::strong_count(&parts.credentials) - users;
+        drop(release);
+        assert_eq!(told, Ok((refusal, refusal)));
+        assert_eq!(waiting, 1, "threads");
+        hanging.join().unwrap();
+    }
 }
