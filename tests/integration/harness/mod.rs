@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Answer, Connection, message};
 pub use gateway::Gateway;
-pub use setup::{Setup, key_hash_hex};
+pub use setup::{Setup, key_hash_hex, write_private};
 pub use upstream::Upstream;
 
 /// What callers post to and what it is forwarded to.

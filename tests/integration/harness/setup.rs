@@ -339,7 +339,8 @@ pub fn key_hash_hex(key: &str) -> String {
     key_hash(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn write_private(path: &Path, content: &[u8]) {
+/// Writes a file that nobody else can read, whatever the mask of the process that tests is.
+pub fn write_private(path: &Path, content: &[u8]) {
     let mut file =
         fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
     file.write_all(content).unwrap();

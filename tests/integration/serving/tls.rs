@@ -10,13 +10,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::harness::{GET_STATUS, Gateway, KYC_API, PATIENCE, Setup, Upstream, wait_for};
+use crate::harness::{GET_STATUS, Gateway, KYC_API, PATIENCE, Setup, Upstream, wait_for, write_private};
 
 /// Writes another certificate and its key as they are exchanged in practice: by renaming.
 fn renew(folder: &Path) -> String {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     for (name, text) in [("tls.crt", cert.pem()), ("tls.key", signing_key.serialize_pem())] {
-        std::fs::write(folder.join("next"), text).unwrap();
+        write_private(&folder.join("next"), text.as_bytes());
         std::fs::rename(folder.join("next"), folder.join(name)).unwrap();
     }
     cert.pem()
