@@ -413,6 +413,14 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// Makes each a straggler that holds so many bytes.
+    async fn straggle_with<const N: usize>(bytes: u64, rooms: [&mut Room; N]) {
+        for slow in rooms {
+            assert_eq!(slow.grow(bytes, Duration::ZERO).await, Ok(()));
+            slow.straggle();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_already_is_given_way_by_what_becomes_a_straggler_later() {
         let (all, [mut slow, mut other]) = rooms();
@@ -430,10 +438,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_straggler_gives_way_where_others_took_what_the_first_gave_back() {
         let (all, [mut first, mut second, mut other, mut quick]) = rooms();
-        for slow in [&mut first, &mut second] {
-            assert_eq!(slow.grow(5, Duration::ZERO).await, Ok(()));
-            slow.straggle();
-        }
+        straggle_with(5, [&mut first, &mut second]).await;
         let giving_way = async {
             first.sent_away().await;
             drop(first);
@@ -448,10 +453,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_straggler_gives_way_where_the_first_was_whole_after_all() {
         let (all, [mut first, mut second, mut other]) = rooms();
-        for slow in [&mut first, &mut second] {
-            assert_eq!(slow.grow(5, Duration::ZERO).await, Ok(()));
-            slow.straggle();
-        }
+        straggle_with(5, [&mut first, &mut second]).await;
         let giving_way = async {
             first.sent_away().await;
             first.settle();
