@@ -5,9 +5,10 @@
 //! body; a thread that has nothing to do lets go of them.
 
 use std::cell::RefCell;
-use std::hint::black_box;
 
 use memmap2::{MmapMut, MmapOptions};
+
+use crate::wiped::clear;
 
 /// So much is kept, of each thread.
 const KEPT_BYTES: usize = 12 << 20;
@@ -41,11 +42,7 @@ pub fn give_back(mut pages: MmapMut, used: usize) {
         let mut spares = spares.borrow_mut();
         let kept: usize = spares.iter().map(|pages| pages.len()).sum();
         if kept.saturating_add(pages.len()) <= KEPT_BYTES {
-            if let Some(written) = pages.get_mut(..used) {
-                written.fill(0);
-            }
-            // That somebody may look at them keeps the compiler from leaving the clearing out.
-            black_box(&mut pages);
+            clear(pages.get_mut(..used).unwrap_or_default());
             spares.push(pages);
         }
     });

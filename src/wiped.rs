@@ -59,11 +59,15 @@ impl AsRef<[u8]> for Wiped {
 
 impl Drop for Wiped {
     fn drop(&mut self) {
-        // At the speed of the memory; `zeroize` writes byte by byte, which takes several times as long, and is
-        // kept for secrets. That somebody may look at it keeps the compiler from leaving the writing out.
-        self.0.fill(0);
-        black_box(&mut self.0);
+        clear(&mut self.0);
     }
+}
+
+/// Clears what a body lay in, at the speed of the memory: `zeroize` writes byte by byte, which takes several times as
+/// long, and is kept for secrets. That somebody may look at it keeps the compiler from leaving the writing out.
+pub fn clear(bytes: &mut [u8]) {
+    bytes.fill(0);
+    black_box(bytes);
 }
 
 /// Deeper than a request goes; unoptimised, it goes to 150 KiB.
