@@ -16,6 +16,7 @@ mod together;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::canonical::Canonical;
 use super::collections::Named;
@@ -27,19 +28,26 @@ use super::reader::{At, Field, Written, listed, nearest};
 use super::secrets::{Role, SecretUse, SecretUses};
 use super::units::Count;
 use super::written::{self, RateTable, Root};
+use crate::schema::Schema;
 
 /// More would not fit the indices that requests carry.
 const MOST_ENTRIES: usize = 4096;
 
-/// Judges `root` as a whole; `None` only after at least one fault was reported.
-pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Option<Config> {
+/// Judges `root` as a whole; `None` only after at least one fault was reported. Schemas that are among the `compiled`
+/// are not compiled again.
+pub(super) fn resolve(
+    root: &Root,
+    base: &Path,
+    compiled: &[Arc<Schema>],
+    findings: &mut Findings,
+) -> Option<Config> {
     let too_many = limit_entries(root, findings);
     let data = listeners::data(root, base, findings);
     let ops = listeners::ops(root);
     let upstream = upstream(root, base, findings);
     let audit = audit::audit(root, base, findings);
     let endpoints = endpoints::endpoints(root, findings);
-    let services = services::services(root, base, findings);
+    let services = services::services(root, base, compiled, findings);
     let callers = callers::callers(root, findings);
     let credentials = credentials(root, base);
     let log = log(root, findings);
