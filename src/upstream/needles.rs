@@ -1,5 +1,7 @@
 //! Does an answer hold the password, in any encoding that a server could put it in?
 
+use std::ops::Range;
+
 use aho_corasick::Span;
 use aho_corasick::packed::Searcher;
 use base64::Engine;
@@ -15,6 +17,8 @@ use crate::secret::Secret;
 const MIN_ENCODED_BYTES: usize = 12;
 /// So much of each needle is searched for first, of all of them at once. It is kept in memory that is not cleared.
 const BEGINNING_BYTES: usize = 3;
+/// How much is searched at a time: so much stays in the cache that is nearest to the processor.
+const PIECE_BYTES: usize = 16 << 10;
 /// How much of a string with escapes is unescaped at a time.
 const WINDOW_BYTES: usize = 64 << 10;
 
@@ -62,7 +66,21 @@ impl Needles {
     /// Whether `bytes` hold the password in any form, also where any part of it is percent-encoded.
     #[must_use]
     pub fn found_in(&self, bytes: &[u8]) -> bool {
-        self.found_as_written(bytes) || self.found_percent_encoded(bytes)
+        if bytes.len() < self.shortest {
+            return false;
+        }
+        let (mut start, mut percent) = (0, None);
+        while start < bytes.len() {
+            let end = bytes.len().min(start.saturating_add(PIECE_BYTES));
+            // The quicker search goes first: it fetches the piece for the other.
+            let piece = bytes.get(start..end).unwrap_or_default();
+            percent = percent.or_else(|| memchr::memchr(b'%', piece).map(|at| start.saturating_add(at)));
+            if self.begins_in(bytes, start..end) {
+                return true;
+            }
+            start = end;
+        }
+        percent.is_some_and(|first| self.found_percent_encoded(bytes, first))
     }
 
     /// Whether a string of `document` holds the password once its escapes are resolved. PHP writes base64
@@ -104,14 +122,14 @@ impl Needles {
         std::iter::once(&self.raw).chain(&self.encoded).map(Secret::expose)
     }
 
-    fn found_as_written(&self, bytes: &[u8]) -> bool {
-        if bytes.len() < self.shortest {
-            return false;
-        }
+    /// Whether any form begins at one of `places` in `bytes`.
+    fn begins_in(&self, bytes: &[u8], places: Range<usize>) -> bool {
+        let reach = |beyond: usize| bytes.len().min(places.end.saturating_add(beyond));
         let Some(beginnings) = &self.beginnings else {
-            return self.forms().any(|form| memmem::find(bytes, form).is_some());
+            let within = bytes.get(places.start..reach(self.longest)).unwrap_or_default();
+            return self.forms().any(|form| memmem::find(within, form).is_some());
         };
-        let mut span = Span { start: 0, end: bytes.len() };
+        let mut span = Span { start: places.start, end: reach(BEGINNING_BYTES - 1) };
         while let Some(place) = beginnings.find_in(bytes, span) {
             // Several forms may begin alike, and only one of them is told.
             let rest = bytes.get(place.start()..).unwrap_or_default();
@@ -123,9 +141,8 @@ impl Needles {
         false
     }
 
-    /// From the first `%` on, with every `%XX` resolved: which bytes a server encodes is its choice.
-    fn found_percent_encoded(&self, bytes: &[u8]) -> bool {
-        let Some(first) = memchr::memchr(b'%', bytes) else { return false };
+    /// From the `%` at `first` on, with every `%XX` resolved: which bytes a server encodes is its choice.
+    fn found_percent_encoded(&self, bytes: &[u8], first: usize) -> bool {
         // What stands before it may be the beginning of any form, with nothing encoded in it.
         let mut rest = bytes.get(first.saturating_sub(self.longest)..).unwrap_or_default();
         let mut window = Window::of(self, Encoded::No);
@@ -175,7 +192,7 @@ impl<'a> Window<'a> {
     /// Whether what is left holds the password.
     fn ends(&self) -> bool {
         match self.encoded {
-            Encoded::No => self.needles.found_as_written(&self.bytes),
+            Encoded::No => self.needles.begins_in(&self.bytes, 0..self.bytes.len()),
             Encoded::MaybePercent => self.needles.found_in(&self.bytes),
         }
     }
@@ -325,8 +342,8 @@ mod tests {
     fn a_needle_is_found_at_every_place_and_behind_what_begins_like_it() {
         for pass in ["xy", "the password of all", "aaaaaaaaaaaab"] {
             let needles = needles(pass);
-            for before in 0..80 {
-                let text = format!("{}{pass}{}", "a".repeat(before), "z".repeat(80 - before));
+            for before in (0..80).chain(PIECE_BYTES - 40..PIECE_BYTES + 5) {
+                let text = format!("{}{pass}{}", "a".repeat(before), "z".repeat(80));
                 assert!(needles.found_in(text.as_bytes()), "{pass} after {before}");
                 assert!(needles.found_in(&text.as_bytes()[..before + pass.len()]), "{pass} at the end");
                 assert!(!needles.found_in(&text.as_bytes()[..before + pass.len() - 1]), "half of {pass}");
