@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ids::CallerId;
 use crate::stragglers::{Straggler, Stragglers};
@@ -132,8 +133,12 @@ impl Reservation {
         if bytes > self.budget.limit() {
             return Err(Full);
         }
+        // Boxed, because few bodies wait and all would carry the room for it.
+        Box::pin(self.grow_by(Instant::now() + patience, bytes, ask)).await
+    }
+
+    async fn grow_by(&mut self, deadline: Instant, bytes: u64, ask: impl Fn()) -> Result<(), Full> {
         let budget = self.budget.clone();
-        let deadline = tokio::time::Instant::now() + patience;
         loop {
             // Registered before the second look, so that what is given back in between is seen.
             let freed = budget.shared.freed.notified();
@@ -143,7 +148,7 @@ impl Reservation {
                 return Ok(());
             }
             ask();
-            tokio::time::timeout_at(deadline, freed).await.map_err(|_| Full)?;
+            timeout_at(deadline, freed).await.map_err(|_| Full)?;
         }
     }
 

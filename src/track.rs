@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
-use crate::audit::{AuditRecord, Outcome, PeerKind, Recorder};
+use crate::audit::{AuditRecord, IdentifiedBy, Outcome, PeerKind, Recorder};
+use crate::ids::CallerId;
 use crate::reject::{Fate, Reject};
 
 /// The steps whose time is recorded.
@@ -104,8 +105,13 @@ impl Track {
     }
 
     /// Writes facts into the record.
-    pub fn note(&self, facts: impl FnOnce(&mut AuditRecord)) {
-        facts(&mut self.0.state().record);
+    pub fn note<T>(&self, facts: impl FnOnce(&mut AuditRecord) -> T) -> T {
+        facts(&mut self.0.state().record)
+    }
+
+    /// Who asked, and by what that was known, where it was found out.
+    pub fn identity(&self) -> (Option<CallerId>, Option<IdentifiedBy>) {
+        self.note(|record| (record.caller, record.identified_by))
     }
 
     /// Reads the record as it stands.
@@ -186,11 +192,8 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        let record = {
-            let mut state = self.state();
-            state.record.total_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-            state.record
-        };
+        let record = &mut self.state.get_mut().unwrap_or_else(PoisonError::into_inner).record;
+        record.total_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let (id, outcome) = (uuid::Uuid::from_u128(record.id), record.outcome.name());
         tracing::debug!(request = %id, outcome, status = record.status, total_us = record.total_us, "ended");
         self.recorder.request_ended(record);

@@ -6,6 +6,7 @@
 use aws_lc_rs::hmac;
 use uuid::Uuid;
 
+use super::object::push_hex;
 use super::signing::SigningKey;
 use crate::digest::first;
 use crate::secret::Secret;
@@ -151,12 +152,6 @@ impl Chain {
         push_hex(&self.previous, lines);
         lines.extend_from_slice(b"\"}\n");
     }
-}
-
-fn push_hex(bytes: &[u8], text: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
 }
 
 #[cfg(test)]

@@ -148,9 +148,13 @@ fn push_decimal(mut value: u64, buffer: &mut Vec<u8>) {
 
 /// Lower-case hexadecimal digits.
 pub(super) fn push_hex(bytes: &[u8], buffer: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-    buffer.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    let digit = |nibble: u8| nibble.wrapping_add(if nibble < 10 { b'0' } else { b'a' - 10 });
+    let start = buffer.len();
+    buffer.resize(start + 2 * bytes.len(), 0);
+    let digits = buffer.get_mut(start..).unwrap_or_default().as_chunks_mut().0;
+    for (pair, byte) in digits.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
 }
 
 /// Lower-case hexadecimal digits.

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 /// How long lines that nobody waits for are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(5);
-/// How long requests wait for one another's lines, so that one sync serves them all, once as many of them waited for
-/// the last one as [`COMPANY`] says. A lone request never does.
+/// How long requests wait at most for one another's lines, so that one sync serves them all, once as many of them
+/// waited together lately as [`COMPANY`] says. A lone request never does.
 const COMPANY_GATHER: Duration = Duration::from_millis(2);
 const COMPANY: usize = 4;
-/// So many who wait are not kept waiting for more.
+/// So many who wait are not kept waiting for more, however many there were lately.
 const CROWD: usize = 64;
 /// Gathered bytes that are written at once.
 const GATHERED_BYTES: usize = 128 << 10;
@@ -141,9 +141,9 @@ impl Queue {
     /// Waits for lines and swaps them for `empty`: at once for a line that somebody waits for, in company a moment
     /// later, and gathered for a longer one where nobody waits. Returns without lines at `until`.
     ///
-    /// `waited` is how many waited for the batch before.
-    pub(super) fn next(&self, empty: &mut Batch, until: Instant, waited: usize) -> Taken {
-        let (gather, enough) = if waited < COMPANY { (GATHER, 1) } else { (COMPANY_GATHER, CROWD) };
+    /// `company` is how many waited together lately: when they are here again, nobody else is waited for.
+    pub(super) fn next(&self, empty: &mut Batch, until: Instant, company: usize) -> Taken {
+        let (gather, enough) = gathering(company);
         let mut state = self.lock();
         state.enough = enough;
         let mut gathered: Option<Instant> = None;
@@ -223,6 +223,11 @@ pub(super) struct Taken {
     pub(super) closing: Option<u64>,
 }
 
+/// How long is gathered at most, and until how many wait.
+fn gathering(company: usize) -> (Duration, usize) {
+    if company < COMPANY { (GATHER, 1) } else { (COMPANY_GATHER, company.min(CROWD)) }
+}
+
 fn swap(state: &mut State, empty: &mut Batch) -> Taken {
     std::mem::swap(&mut state.batch, empty);
     Taken { up_to: state.taken, closing: state.closing }
@@ -278,11 +283,17 @@ mod tests {
         assert_eq!(queue.next(&mut batch, far(), COMPANY).up_to, 1);
         assert_eq!(batch.awaited, 1);
         batch.clear();
-        for _ in 0..CROWD {
+        for _ in 0..COMPANY {
             queue.push(b"{}", Change::None, true);
         }
-        assert_eq!(queue.next(&mut batch, far(), COMPANY).up_to, 1 + CROWD as u64);
-        assert_eq!(batch.awaited, CROWD);
+        assert_eq!(queue.next(&mut batch, far(), COMPANY).up_to, 1 + COMPANY as u64);
+        assert_eq!(batch.awaited, COMPANY);
+    }
+
+    #[test]
+    fn nobody_waits_for_more_than_were_there_lately_or_than_a_crowd() {
+        let until = |company| gathering(company).1;
+        assert_eq!([0, COMPANY - 1, COMPANY, 40, 10 * CROWD].map(until), [1, 1, COMPANY, 40, CROWD]);
     }
 
     #[test]

@@ -63,12 +63,13 @@ impl Recorder {
     /// Writes down that a request is about to be forwarded, and says whether that must be durable first. No ticket:
     /// it was not taken.
     pub fn intend(&self, track: &Track) -> (Option<Ticket>, Recording) {
-        let record = track.record();
-        let recording = self.recording(&record);
-        let write = |buffer: &mut Vec<u8>| encode::intent(&self.names, &record, buffer);
-        let ticket = encoded(write, |line| self.writer.intend(class(recording), line, record.id));
-        track.note(|record| record.intended = ticket.is_some());
-        (ticket, recording)
+        track.note(|record| {
+            let recording = self.recording(record);
+            let write = |buffer: &mut Vec<u8>| encode::intent(&self.names, record, buffer);
+            let ticket = encoded(write, |line| self.writer.intend(class(recording), line, record.id));
+            record.intended = ticket.is_some();
+            (ticket, recording)
+        })
     }
 
     /// Those who wait for their intents on one runtime.
@@ -80,10 +81,10 @@ impl Recorder {
     }
 
     /// A request is over: counts it and writes its line.
-    pub fn request_ended(&self, mut record: AuditRecord) {
-        self.metrics.request_ended(&self.config, &record);
-        if self.is_recorded(&mut record) {
-            let write = |buffer: &mut Vec<u8>| encode::outcome(&self.names, &record, buffer);
+    pub fn request_ended(&self, record: &mut AuditRecord) {
+        self.metrics.request_ended(&self.config, record);
+        if self.is_recorded(record) {
+            let write = |buffer: &mut Vec<u8>| encode::outcome(&self.names, record, buffer);
             encoded(write, |line| match (record.intended, record.caller) {
                 (true, _) => self.writer.close(line, record.id),
                 (false, Some(_)) => self.writer.send(Class::BestEffort, line),

@@ -32,8 +32,8 @@ pub(super) struct Work {
     health: Arc<Health>,
     followers: Followers,
     batch: Batch,
-    /// How many waited for the batch before.
-    waited: usize,
+    /// How many waited together lately, and less with each batch that fewer wait for.
+    company: usize,
     /// How many of the lines ever taken are in the trail.
     appended: u64,
     /// How many of their bytes are not durable.
@@ -78,7 +78,7 @@ impl Work {
             health,
             followers,
             batch: Batch::default(),
-            waited: 0,
+            company: 0,
             appended: 0,
             pending_bytes: 0,
             first_seq,
@@ -126,12 +126,12 @@ impl Work {
     /// Waits for lines, and appends them.
     fn take(&mut self) -> Option<u64> {
         let until = self.sync_due.map_or(self.next_tick, |due| due.min(self.next_tick));
-        let taken = self.queue.next(&mut self.batch, until, self.waited);
+        let taken = self.queue.next(&mut self.batch, until, self.company);
         self.append_batch(taken)
     }
 
     fn append_batch(&mut self, taken: Taken) -> Option<u64> {
-        self.waited = self.batch.awaited;
+        self.company = (self.company - self.company.div_ceil(8)).max(self.batch.awaited);
         for (object, change) in self.batch.lines() {
             self.trail.append(object, change);
         }

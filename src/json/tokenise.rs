@@ -6,12 +6,16 @@ use super::Malformed::{Duplicate, Syntax, TooComplex};
 use super::index::{Class, Entry, Tag};
 use super::{Caps, Escapes, Malformed, duplicates, number, string};
 
+/// Most documents of DCAMS have fewer names and values.
+const USUAL_ENTRIES: usize = 64;
+
 /// Indexes `input`.
 pub(super) fn tokenise(input: &[u8], caps: &Caps) -> Result<Box<[Entry]>, Malformed> {
     if u32::try_from(input.len()).is_err() {
         return Err(TooComplex { offset: u32::MAX });
     }
-    Tokeniser { input, at: 0, caps, entries: Vec::new(), open: Vec::new(), values: 0 }.run()
+    let entries = Vec::with_capacity(USUAL_ENTRIES);
+    Tokeniser { input, at: 0, caps, entries, open: Vec::new(), values: 0 }.run()
 }
 
 struct Tokeniser<'a> {

@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use http::Response;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::Sealed;
@@ -76,46 +77,46 @@ impl Parts {
         let pass = self.let_through(&sealed, service.effect)?;
         self.lanes.requested(sealed.caller, sealed.endpoint);
         let times = Times::within(endpoint.deadline, self.lanes.retry(), service.effect);
-        match service.effect {
-            Effect::Read => self.attempts(sealed, pass, times).await,
-            Effect::Write => Arc::clone(&self).see_through(sealed, pass, times).await,
+        let (sent, effect) = (Arc::clone(&sealed.sent), service.effect);
+        let parts = Arc::clone(&self);
+        // Boxed, because a runtime moves what it is given to run, and moves it away again, and this is large.
+        let attempts = Box::pin(async move { parts.attempts(sealed, pass, times).await });
+        match effect {
+            Effect::Read => attempts.await,
+            Effect::Write => see_through(attempts, sent, times.deadline).await,
         }
     }
 
     /// What was taken back meanwhile, the account's limit, then the breakers of the caller and of the endpoint.
     fn let_through(&self, sealed: &Sealed, effect: Effect) -> Result<Pass, Reject> {
-        self.revocation.check(sealed.caller, sealed.service, sealed.track.record().identified_by)?;
+        self.revocation.check(sealed.caller, sealed.service, sealed.track.identity().1)?;
         let credential = self.credentials.of(sealed.credential.credential).ok_or(Reject::Internal)?;
         credential.charge_account()?;
         self.lanes.admit(sealed.caller, sealed.endpoint, effect)
     }
+}
 
-    /// Once a byte of a write is on its way, neither the caller's leaving nor the deadline may cut it off
-    /// half-way: a task of its own finishes it within its grace and holds its record until then.
-    async fn see_through(
-        self: Arc<Self>,
-        sealed: Sealed,
-        pass: Pass,
-        times: Times,
-    ) -> Result<Response<Answer>, Reject> {
-        let sent = Arc::clone(&sealed.sent);
-        let deadline = times.deadline;
-        let task = tokio::spawn(async move { self.attempts(sealed, pass, times).await });
-        let mut writing = Writing { task, sent };
-        match tokio::time::timeout_at(deadline, &mut writing.task).await {
-            Ok(Ok(ended)) => ended,
-            // The task panicked; nothing of what it carried is looked at.
-            Ok(Err(_)) => Err(Reject::Internal),
-            Err(_) if writing.has_begun() => Err(Reject::UpstreamTimeout(Fate::Unknown)),
-            Err(_) => {
-                // Called off first, and then judged: its connection may be about to take it.
-                writing.task.abort();
-                if let Ok(ended) = (&mut writing.task).await {
-                    return ended;
-                }
-                let fate = if writing.has_begun() { Fate::Unknown } else { Fate::Harmless };
-                Err(Reject::UpstreamTimeout(fate))
+/// Once a byte of a write is on its way, neither the caller's leaving nor the deadline may cut it off
+/// half-way: a task of its own finishes it within its grace and holds its record until then.
+async fn see_through(
+    attempts: Pin<Box<impl Future<Output = Result<Response<Answer>, Reject>> + Send + 'static>>,
+    sent: Arc<AtomicU64>,
+    deadline: Instant,
+) -> Result<Response<Answer>, Reject> {
+    let mut writing = Writing { task: tokio::spawn(attempts), sent };
+    match timeout_at(deadline, &mut writing.task).await {
+        Ok(Ok(ended)) => ended,
+        // The task panicked; nothing of what it carried is looked at.
+        Ok(Err(_)) => Err(Reject::Internal),
+        Err(_) if writing.has_begun() => Err(Reject::UpstreamTimeout(Fate::Unknown)),
+        Err(_) => {
+            // Called off first, and then judged: its connection may be about to take it.
+            writing.task.abort();
+            if let Ok(ended) = (&mut writing.task).await {
+                return ended;
             }
+            let fate = if writing.has_begun() { Fate::Unknown } else { Fate::Harmless };
+            Err(Reject::UpstreamTimeout(fate))
         }
     }
 }

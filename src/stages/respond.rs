@@ -297,7 +297,7 @@ impl Reply {
     /// Who asked, where that was found out.
     #[must_use]
     pub fn caller(&self) -> Option<CallerId> {
-        self.track.record().caller
+        self.track.identity().0
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ClientConfig;
@@ -261,13 +262,13 @@ impl Connection {
     }
 
     /// Sends a request. The error says whether the request is untouched and can be sent elsewhere.
-    pub async fn send(
+    pub fn send(
         &mut self,
         request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Outgoing>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> {
         match self {
-            Self::Http1 { sender, .. } => sender.try_send_request(request).await,
-            Self::Http2 { sender, .. } => sender.try_send_request(request).await,
+            Self::Http1 { sender, .. } => Either::Left(sender.try_send_request(request)),
+            Self::Http2 { sender, .. } => Either::Right(sender.try_send_request(request)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What becomes of one request and its answer on the wire?
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -117,11 +118,13 @@ impl Client {
         let request =
             head.and_then(|head| head.as_ref().map_err(|reject| *reject)).map_err(unsent)?.above(body);
         let mut used = Share::none(&self.pool, exchange.caller, exchange.endpoint);
-        let answering = async {
-            let (connection, response) = self.send(request, &exchange, endpoint, &mut used).await?;
-            Ok((self.read(response, &exchange).await?, connection))
+        let ended = {
+            let answering = pin!(async {
+                let (connection, response) = self.send(request, &exchange, endpoint, &mut used).await?;
+                Ok((self.read(response, &exchange).await?, connection))
+            });
+            timeout_at(exchange.deadline, answering).await
         };
-        let ended = timeout_at(exchange.deadline, answering).await;
         let (answered, mut connection) = ended.unwrap_or_else(|_| Err(out_of_time(&exchange)))?;
         match &mut connection {
             Connection::Http1 { sender, .. } => {
@@ -175,7 +178,8 @@ impl Client {
             let was_idle = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connect(exchange, endpoint).await.map_err(unsent)?,
+                // Boxed, because most requests open none and would carry the room for it.
+                None => Box::pin(self.connect(exchange, endpoint)).await.map_err(unsent)?,
             };
             used.is_of(&connection);
             match connection.send(request).await {
@@ -252,7 +256,9 @@ async fn make_room(
     if bytes == 0 {
         return Ok(());
     }
-    exchange.waits.during(room.grow(bytes, patience)).await.map_err(|_| without_room(exchange.fate))
+    // Boxed, because only large answers need any, and all would carry the room for it.
+    let grown = Box::pin(exchange.waits.during(room.grow(bytes, patience))).await;
+    grown.map_err(|_| without_room(exchange.fate))
 }
 
 /// The deadline has come. Where the answer waits for room, it is not the upstream that took too long.

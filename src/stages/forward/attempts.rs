@@ -132,7 +132,8 @@ impl Parts {
                 if plan.version.number != sealed.version.number || Instant::now() >= times.deadline {
                     return result;
                 }
-                plan.version = self.other_version(sealed.credential.credential, &plan.version, times).await?;
+                let other = self.other_version(sealed.credential.credential, &plan.version, times);
+                plan.version = Box::pin(other).await?;
                 let used = CredentialUse { version: plan.version.number, ..sealed.credential };
                 sealed.track().note(|record| record.credential = Some(used));
                 plan.parts = splice(&plan.version.prefix, &sealed.document);
