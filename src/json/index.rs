@@ -52,7 +52,8 @@ impl Tag {
 
     const COUNT_BITS: u32 = 26;
     const NON_ASCII: u32 = 1 << 26;
-    const SOLIDUS: u32 = 1 << 27;
+    const LETTERS: u32 = 1 << 27;
+    /// Among the escapes are others than `\/`.
     const ANY: u32 = 1 << 28;
     const CLASS_SHIFT: u32 = 29;
 
@@ -61,15 +62,12 @@ impl Tag {
         Self((class as u32) << Self::CLASS_SHIFT | count & Self::COUNT_MAX)
     }
 
-    /// The tag of a string with `count` escapes, at most [`Self::COUNT_MAX`].
-    pub(super) fn of_string(escapes: Escapes, count: u32, non_ascii: bool) -> Self {
-        let escapes = match escapes {
-            Escapes::None => 0,
-            Escapes::Solidus => Self::SOLIDUS,
-            Escapes::Any => Self::ANY,
-        };
+    /// The tag of a string with `count` escapes, at most [`Self::COUNT_MAX`]; without escapes it is 0.
+    pub(super) fn of_string(escapes: Escapes, count: u32, non_ascii: bool, letters: bool) -> Self {
+        let any = if escapes == Escapes::Any { Self::ANY } else { 0 };
         let non_ascii = if non_ascii { Self::NON_ASCII } else { 0 };
-        Self(Self::of(Class::String, count).0 | escapes | non_ascii)
+        let letters = if letters { Self::LETTERS } else { 0 };
+        Self(Self::of(Class::String, count).0 | any | non_ascii | letters)
     }
 
     pub(super) const fn class(self) -> Class {
@@ -88,10 +86,11 @@ impl Tag {
         self.0 & Self::COUNT_MAX
     }
 
+    /// The escapes of a string.
     pub(super) const fn escapes(self) -> Escapes {
         if self.0 & Self::ANY != 0 {
             Escapes::Any
-        } else if self.0 & Self::SOLIDUS != 0 {
+        } else if self.count() > 0 {
             Escapes::Solidus
         } else {
             Escapes::None
@@ -101,6 +100,11 @@ impl Tag {
     /// Whether the string as written has bytes beyond ASCII.
     pub(super) const fn has_non_ascii(self) -> bool {
         self.0 & Self::NON_ASCII != 0
+    }
+
+    /// Whether the string is long, and was found to be letters of base64.
+    pub(super) const fn has_letters(self) -> bool {
+        self.0 & Self::LETTERS != 0
     }
 }
 
@@ -232,13 +236,15 @@ mod tests {
         ] {
             let tag = Tag::of(class, Tag::COUNT_MAX);
             assert_eq!((tag.class(), tag.count()), (class, Tag::COUNT_MAX));
-            assert_eq!((tag.escapes(), tag.has_non_ascii()), (Escapes::None, false));
+            assert_eq!((tag.has_non_ascii(), tag.has_letters()), (false, false));
         }
-        for escapes in [Escapes::None, Escapes::Solidus, Escapes::Any] {
-            for non_ascii in [false, true] {
-                let tag = Tag::of_string(escapes, 7, non_ascii);
-                assert_eq!((tag.class(), tag.count()), (Class::String, 7));
-                assert_eq!((tag.escapes(), tag.has_non_ascii()), (escapes, non_ascii));
+        for (escapes, count) in
+            [(Escapes::None, 0), (Escapes::Solidus, Tag::COUNT_MAX), (Escapes::Any, Tag::COUNT_MAX)]
+        {
+            for (non_ascii, letters) in [(false, false), (false, true), (true, false), (true, true)] {
+                let tag = Tag::of_string(escapes, count, non_ascii, letters);
+                assert_eq!((tag.class(), tag.count(), tag.escapes()), (Class::String, count, escapes));
+                assert_eq!((tag.has_non_ascii(), tag.has_letters()), (non_ascii, letters));
             }
         }
     }

@@ -22,6 +22,7 @@
 
 mod duplicates;
 mod index;
+mod letters;
 mod lookalike;
 mod node;
 mod number;
@@ -32,6 +33,7 @@ mod tokenise;
 use bytes::Bytes;
 
 pub use index::Document;
+pub(crate) use letters::are_letters;
 pub use node::{Elements, Kind, Members, Node};
 pub use text::{Characters, Escapes, Text};
 

@@ -1,5 +1,6 @@
 //! Where does a string end, and which escapes does it hold?
 
+use super::letters::{self, are_letters};
 use super::text::Escapes;
 
 /// What one pass over a string found.
@@ -11,9 +12,15 @@ pub(super) struct Scanned {
     /// Escapes, a surrogate pair counting as one.
     pub(super) count: usize,
     pub(super) non_ascii: bool,
+    /// Long, and nothing but letters of base64, `\/` and at most two `=` at the end.
+    pub(super) letters: bool,
 }
 
-/// Bytes that are judged at once. The loop over them has no branch, so it compiles to vector instructions.
+/// Letters of base64 that are judged at once; it must hold no more `\/` than a byte counts.
+const BLOCK: usize = 256;
+
+/// Bytes of other text that are judged at once. The loop over them has no branch, so it compiles to vector
+/// instructions.
 const CHUNK: usize = 64;
 
 /// Bytes that are judged one by one first: most strings end within them.
@@ -28,12 +35,14 @@ const HEAD: usize = 24;
 ///
 /// The offset of what is not allowed in a string, or of the end of the input.
 pub(super) fn scan(input: &[u8], start: usize) -> Result<Scanned, usize> {
-    let mut scan = Scan { input, at: start, solidi: 0, others: 0, non_ascii: false };
+    let mut scan =
+        Scan { input, at: start, solidi: 0, others: 0, non_ascii: false, letters_until: Some(start) };
     let mut careful_until = start.saturating_add(HEAD);
     loop {
         if let Some(end) = scan.step_bytes(careful_until)? {
-            return Ok(scan.finish(end));
+            return Ok(scan.finish(start, end));
         }
+        scan.step_letters();
         scan.step_chunks();
         careful_until = scan.at.saturating_add(CHUNK);
     }
@@ -45,9 +54,35 @@ struct Scan<'a> {
     solidi: usize,
     others: usize,
     non_ascii: bool,
+    /// Up to where all is known to be letters of base64 and `\/`; `None` once the next block was not.
+    letters_until: Option<usize>,
 }
 
 impl Scan<'_> {
+    /// Steps over whole blocks of letters of base64 and `\/`, if all has been so.
+    fn step_letters(&mut self) {
+        let mut rest = self.input.get(self.at..).unwrap_or_default();
+        let Some((from, first)) = self.letters_until.zip(rest.first_chunk::<BLOCK>()) else { return };
+        let behind = self.input.get(from..self.at).unwrap_or_default();
+        if self.others > 0 || !are_letters(behind) {
+            self.letters_until = None;
+            return;
+        }
+        // Most strings that get here end soon.
+        if memchr::memchr(b'"', first).is_some() {
+            return;
+        }
+        while let (Some((block, behind)), Some((shifted, _))) =
+            (rest.split_first_chunk::<BLOCK>(), rest.get(1..).and_then(<[u8]>::split_first_chunk::<BLOCK>))
+        {
+            let Some(solidi) = letters::solidi(block, shifted, self.solidi == 0) else { break };
+            self.solidi = self.solidi.saturating_add(solidi);
+            self.at = self.at.saturating_add(BLOCK);
+            rest = behind;
+        }
+        self.letters_until = Some(self.at);
+    }
+
     /// Steps over whole chunks of plain ASCII and `\/`, up to the first that holds anything else.
     fn step_chunks(&mut self) {
         let Some(rest) = self.input.get(self.at..) else { return };
@@ -103,14 +138,25 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn finish(&self, end: usize) -> Scanned {
+    fn finish(&self, start: usize, end: usize) -> Scanned {
         let escapes = match (self.solidi, self.others) {
             (0, 0) => Escapes::None,
             (_, 0) => Escapes::Solidus,
             _ => Escapes::Any,
         };
         let count = self.solidi.saturating_add(self.others);
-        Scanned { end, escapes, count, non_ascii: self.non_ascii }
+        Scanned { end, escapes, count, non_ascii: self.non_ascii, letters: self.is_letters(start, end) }
+    }
+
+    fn is_letters(&self, start: usize, end: usize) -> bool {
+        if end.saturating_sub(start) < BLOCK || self.others > 0 {
+            return false;
+        }
+        let Some(tail) = self.letters_until.and_then(|until| self.input.get(until..end)) else {
+            return false;
+        };
+        let tail = tail.strip_suffix(b"==").or_else(|| tail.strip_suffix(b"=")).unwrap_or(tail);
+        are_letters(tail)
     }
 }
 

@@ -112,25 +112,55 @@ fn a_text_is_measured_as_unescaped() {
 
 #[test]
 fn escapes_are_found_and_counted_wherever_they_stand_in_a_long_string() {
-    for at in 0..300 {
+    for at in 0..700 {
         for (escape, kind) in [("\\/", Escapes::Solidus), ("\\n", Escapes::Any), ("\\\\", Escapes::Any)] {
-            let written = format!("{}{escape}{}", "a".repeat(at), "b".repeat(300 - at));
+            let written = format!("{}{escape}{}", "a".repeat(at), "b".repeat(700 - at));
             let document = good(format!("{{\"t\":\"{written}\"}}"));
             let text = document.root().member("t").unwrap().text().unwrap();
             assert_eq!((text.escapes(), text.escape_count()), (kind, 1), "{at}");
-            assert_eq!((text.raw(), text.unescaped_len()), (written.as_bytes(), 301), "{at}");
+            assert_eq!((text.raw(), text.unescaped_len()), (written.as_bytes(), 701), "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_long_text_is_known_as_base64_if_it_is() {
+    let known = |written: &str| {
+        let document = good(format!("{{\"t\":\"{written}\"}}"));
+        document.root().member("t").unwrap().text().unwrap().is_known_base64()
+    };
+    for at in 0..700 {
+        for (piece, is_base64) in [
+            ("+/09AZaz", true),
+            ("\\/", true),
+            ("\\/\\/", true),
+            ("\\n", false),
+            ("\\\\/", false),
+            ("\\u0041", false),
+            ("-", false),
+            ("=", false),
+            ("é", false),
+        ] {
+            let written = format!("{}{piece}{}", "a".repeat(at), "b".repeat(700 - at));
+            assert_eq!(known(&written), is_base64, "{piece} at {at}");
+        }
+    }
+    for length in 0..900 {
+        for padding in 0..4 {
+            let written = format!("{}{}", "a".repeat(length), "=".repeat(padding));
+            assert_eq!(known(&written), written.len() >= 256 && padding < 3, "{length} and {padding}");
         }
     }
 }
 
 #[test]
 fn a_bad_byte_is_found_wherever_it_stands_in_a_long_string() {
-    for at in 0..300 {
+    for at in 0..700 {
         for bad in
             [&b"\n"[..], b"\0", b"\x1f", b"\x80", b"\xff", b"\\x", b"\\u12g4", b"\xed\xa0\x80", b"\\ud800"]
         {
             let body =
-                [b"{\"t\":\"", "a".repeat(at).as_bytes(), bad, "b".repeat(300 - at).as_bytes(), b"\"}"]
+                [b"{\"t\":\"", "a".repeat(at).as_bytes(), bad, "b".repeat(700 - at).as_bytes(), b"\"}"]
                     .concat();
             assert_eq!(fault(&body), Malformed::Syntax { offset: 6 + at as u32 }, "{at} {bad:?}");
         }

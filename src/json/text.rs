@@ -46,6 +46,13 @@ impl<'a> Text<'a> {
         self.tag.count() as usize
     }
 
+    /// Whether the text is known to be letters of the alphabet of base64, and at most two `=` at the end. Known of
+    /// texts of 256 bytes and more that are written without other escapes than `\/`; of others it is `false`.
+    #[must_use]
+    pub fn is_known_base64(&self) -> bool {
+        self.tag.has_letters()
+    }
+
     /// Length in bytes after unescaping. Scans the text only where [`Escapes::Any`] applies.
     #[must_use]
     pub fn unescaped_len(&self) -> usize {

@@ -134,7 +134,8 @@ impl Tokeniser<'_> {
         if scanned.end.saturating_sub(start) > cap as usize || scanned.count > Tag::COUNT_MAX as usize {
             return Err(self.too_complex());
         }
-        let tag = Tag::of_string(scanned.escapes, scanned.count as u32, scanned.non_ascii);
+        let count = scanned.count as u32;
+        let tag = Tag::of_string(scanned.escapes, count, scanned.non_ascii, scanned.letters);
         self.entries.push(Entry { start: start as u32, reach: scanned.end as u32, tag });
         self.at = scanned.end.saturating_add(1);
         Ok(())

@@ -1,12 +1,13 @@
 //! Is this string canonical base64, how many bytes does it stand for, and with which bytes does it begin?
 //!
 //! Images are up to 20 MB of base64, so nothing here copies or decodes them: the alphabet is checked on the
-//! bytes as received, the size follows from the length, and only the first bytes are decoded. `\/`, which PHP
-//! writes for every slash, stays on the fast way: in valid JSON whose only escapes are `\/` every
-//! backslash stands before a slash, so it may be taken for a letter of the alphabet and subtracted from the length.
+//! bytes as received (of a long text the parser has done so while it looked for its end), the size follows from the
+//! length, and only the first bytes are decoded. `\/`, which PHP writes for every slash, stays on the fast way: in
+//! valid JSON whose only escapes are `\/` every backslash stands before a slash, so it may be taken for a letter of the
+//! alphabet and subtracted from the length.
 
 use super::escaped::{Piece, Pieces};
-use crate::json::{Escapes, Text};
+use crate::json::{Escapes, Text, are_letters};
 
 /// Decoded bytes that [`Head`] holds at most: enough for the brands of a HEIC file.
 const HEAD_BYTES: usize = 63;
@@ -31,8 +32,7 @@ impl Head {
 /// padding at the end only, unused bits zero, no white space.
 pub(super) fn is_canonical(text: Text<'_>) -> bool {
     match text.escapes() {
-        Escapes::None => is_canonical_bytes(text.raw(), 0),
-        Escapes::Solidus => is_canonical_bytes(text.raw(), text.escape_count()),
+        Escapes::None | Escapes::Solidus => is_canonical_as_written(text),
         Escapes::Any => Shape::of(text).is_canonical(),
     }
 }
@@ -60,35 +60,18 @@ pub(super) fn head(text: Text<'_>) -> Head {
     head_of(Pieces::of(start).flat_map(Piece::bytes).map(sextet))
 }
 
-/// `backslashes`: how many of the bytes are the first half of `\/`.
-fn is_canonical_bytes(bytes: &[u8], backslashes: usize) -> bool {
-    if bytes.is_empty() {
-        return true;
-    }
-    let letters = bytes.len().saturating_sub(backslashes);
-    let (body, unused_bits) = match bytes {
+/// Of a text without other escapes than `\/`.
+fn is_canonical_as_written(text: Text<'_>) -> bool {
+    let (body, unused_bits) = match text.raw() {
+        [] => return true,
         [body @ .., b'=', b'='] => (body, 0b1111),
         [body @ .., b'='] => (body, 0b11),
         body => (body, 0),
     };
     let last = body.last().copied().and_then(sextet);
-    letters.is_multiple_of(4) && last.is_some_and(|last| last & unused_bits == 0) && is_alphabet(body)
-}
-
-/// Whether all bytes are letters of the alphabet or backslashes.
-///
-/// The inner loop has no branch, so the compiler turns it into vector instructions.
-fn is_alphabet(bytes: &[u8]) -> bool {
-    bytes.chunks(1024).all(|chunk| chunk.iter().fold(0_u8, |foreign, byte| foreign | is_foreign(*byte)) == 0)
-}
-
-/// 1 for a byte that is neither a letter of the alphabet nor a backslash, else 0.
-#[inline]
-fn is_foreign(byte: u8) -> u8 {
-    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    // `/` stands directly before `0`.
-    let digit_or_slash = byte.wrapping_sub(b'/') < 11;
-    u8::from(!(letter | digit_or_slash | (byte == b'+') | (byte == b'\\')))
+    text.unescaped_len().is_multiple_of(4)
+        && last.is_some_and(|last| last & unused_bits == 0)
+        && (text.is_known_base64() || are_letters(body))
 }
 
 /// What a string with escapes of any kind is made of (.NET writes `+` as `\u002B`).
@@ -119,7 +102,7 @@ impl Shape {
         let body = bytes.get(..bytes.len().saturating_sub(padding)).unwrap_or_default();
         if let Some(last) = body.last() {
             // A backslash counts as a letter where escapes are not resolved; here they are.
-            self.is_foreign |= self.padding > 0 || !is_alphabet(body) || sextet(*last).is_none();
+            self.is_foreign |= self.padding > 0 || !are_letters(body) || sextet(*last).is_none();
             self.last = sextet(*last).unwrap_or_default();
             self.padding = 0;
         }

@@ -4,6 +4,7 @@ mod answer;
 mod breaker;
 mod connect;
 mod exchange;
+mod forms;
 mod head;
 mod jitter;
 mod lanes;

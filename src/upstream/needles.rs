@@ -1,20 +1,20 @@
 //! Does an answer hold the password, in any encoding that a server could put it in?
 
+use std::ops::Range;
+
 use aho_corasick::Span;
 use aho_corasick::packed::Searcher;
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
-use memchr::memmem;
 use zeroize::Zeroizing;
 
+use super::forms::{Form, encoded};
 use crate::json::{Document, Escapes};
 use crate::secret::Secret;
 
-/// Shorter needles occur by chance in megabytes of base64; they are searched for as they are only.
-const MIN_ENCODED_BYTES: usize = 12;
-/// So much of each needle is searched for first, of all of them at once. It is kept in memory that is not cleared.
+/// At most so much of each needle is searched for first, of all of them at once. It is kept in memory that is not
+/// cleared.
 const BEGINNING_BYTES: usize = 3;
+/// How much is searched at a time: so much stays in the cache that is nearest to the processor.
+const PIECE_BYTES: usize = 16 << 10;
 /// How much of a string with escapes is unescaped at a time.
 const WINDOW_BYTES: usize = 64 << 10;
 
@@ -23,37 +23,24 @@ const WINDOW_BYTES: usize = 64 << 10;
 pub struct Needles {
     raw: Secret,
     encoded: Vec<Secret>,
-    /// Finds where one of them may begin; `None` where one is too short for that.
+    /// Finds where one of them may begin; `None` on processors that cannot.
     beginnings: Option<Searcher>,
     shortest: usize,
+    /// As written with `\/` for each slash.
     longest: usize,
 }
 
 impl Needles {
-    /// Prepares the forms of `pass`: JSON-escaped in three dialects, base64 at the three offsets in both
-    /// alphabets, and hexadecimal. Percent-encoding is resolved in the answer instead.
+    /// Prepares the forms of `pass`. `\/` and percent-encoding are resolved in the answer instead: which slashes and
+    /// which bytes a server writes so is its choice.
     #[must_use]
     pub fn of(pass: &Secret) -> Self {
         let raw = pass.expose();
-        let mut forms = Vec::new();
-        if let Ok(text) = std::str::from_utf8(raw) {
-            forms.extend(json_forms(text));
-        }
-        if raw.len() >= MIN_ENCODED_BYTES {
-            forms.extend([digits(raw, UPPER), digits(raw, LOWER)]);
-            for alphabet in [&alphabet::STANDARD, &alphabet::URL_SAFE] {
-                forms.extend((0..3).map(|offset| base64_at(raw, offset, alphabet)));
-            }
-        }
-        // What is left out here is cleared like what stays.
-        forms.retain(|form| form.as_slice() != raw && !form.is_empty());
-        forms.sort_unstable_by(|one, other| one.as_slice().cmp(other));
-        forms.dedup();
-        let lengths = || forms.iter().map(|form| form.len()).chain([raw.len()]);
-        let (shortest, longest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
-        let beginnings = forms.iter().map(|form| form.as_slice()).chain([raw]);
-        let beginnings: Option<Vec<_>> = beginnings.map(|form| form.get(..BEGINNING_BYTES)).collect();
-        let beginnings = beginnings.and_then(Searcher::new);
+        let forms = encoded(raw);
+        let all = || forms.iter().map(|form| form.as_slice()).chain([raw]);
+        let shortest = all().map(<[u8]>::len).min().unwrap_or(0);
+        let longest = all().map(|form| form.len() + slashes(form)).max().unwrap_or(0);
+        let beginnings = Searcher::new(beginnings(all(), shortest.min(BEGINNING_BYTES)));
         let secret = |mut form: Form| Secret::new(std::mem::take(&mut *form));
         let encoded = forms.into_iter().map(secret).collect();
         Self { raw: Secret::new(raw.to_vec()), encoded, beginnings, shortest, longest }
@@ -62,70 +49,58 @@ impl Needles {
     /// Whether `bytes` hold the password in any form, also where any part of it is percent-encoded.
     #[must_use]
     pub fn found_in(&self, bytes: &[u8]) -> bool {
-        self.found_as_written(bytes) || self.found_percent_encoded(bytes)
-    }
-
-    /// Whether a string of `document` holds the password once its escapes are resolved. PHP writes base64
-    /// with `\/`, so that this is the common case and no attack.
-    #[must_use]
-    pub fn found_unescaped(&self, document: &Document) -> bool {
-        document.strings().any(|text| match text.escapes() {
-            Escapes::None => false,
-            Escapes::Solidus => self.has_slash() && self.found_without_backslashes(text.raw()),
-            Escapes::Any => {
-                let (mut window, mut buffer) = (Window::of(self, Encoded::MaybePercent), [0; 4]);
-                text.chars().any(|character| window.push(character.encode_utf8(&mut buffer).as_bytes()))
-                    || window.ends()
-            }
-        })
-    }
-
-    /// In a text whose only escapes are `\/`, every backslash stands before a slash.
-    fn found_without_backslashes(&self, text: &[u8]) -> bool {
-        let mut window = Window::of(self, Encoded::MaybePercent);
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\\', text).chain(std::iter::once(text.len())) {
-            let run = text.get(start..end).unwrap_or_default();
-            // A long run is taken in pieces, or the window would be a copy of it.
-            if run.chunks(WINDOW_BYTES).any(|piece| window.push(piece)) {
+        if bytes.len() < self.shortest {
+            return false;
+        }
+        let (mut start, mut percent) = (0, None);
+        while start < bytes.len() {
+            let end = bytes.len().min(start.saturating_add(PIECE_BYTES));
+            // The quicker search goes first: it fetches the piece for the other.
+            let piece = bytes.get(start..end).unwrap_or_default();
+            percent = percent.or_else(|| memchr::memchr(b'%', piece).map(|at| start.saturating_add(at)));
+            if self.begins_in(bytes, start..end) {
                 return true;
             }
-            start = end + 1;
+            start = end;
         }
-        window.ends()
+        percent.is_some_and(|first| self.found_percent_encoded(bytes, first))
     }
 
-    /// Whether `\/` can stand inside a form of the password.
-    fn has_slash(&self) -> bool {
-        self.forms().any(|form| form.contains(&b'/'))
+    /// Whether a string of `document` holds the password once all its escapes are resolved; where `\/` is the only
+    /// one, [`Needles::found_in`] finds it.
+    #[must_use]
+    pub fn found_unescaped(&self, document: &Document) -> bool {
+        document.strings().filter(|text| text.escapes() == Escapes::Any).any(|text| {
+            let (mut window, mut buffer) = (Window::of(self, Encoded::MaybePercent), [0; 4]);
+            text.chars().any(|character| window.push(character.encode_utf8(&mut buffer).as_bytes()))
+                || window.ends()
+        })
     }
 
     fn forms(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(&self.raw).chain(&self.encoded).map(Secret::expose)
     }
 
-    fn found_as_written(&self, bytes: &[u8]) -> bool {
-        if bytes.len() < self.shortest {
-            return false;
-        }
-        let Some(beginnings) = &self.beginnings else {
-            return self.forms().any(|form| memmem::find(bytes, form).is_some());
+    /// Whether any form begins at one of `places` in `bytes`.
+    fn begins_in(&self, bytes: &[u8], mut places: Range<usize>) -> bool {
+        // Several forms may begin alike, and only one of them is told.
+        let begins_at = |place: usize| {
+            let rest = bytes.get(place..).unwrap_or_default();
+            self.forms().any(|form| is_written_at(rest, form))
         };
-        let mut span = Span { start: 0, end: bytes.len() };
-        while let Some(place) = beginnings.find_in(bytes, span) {
-            // Several forms may begin alike, and only one of them is told.
-            let rest = bytes.get(place.start()..).unwrap_or_default();
-            if self.forms().any(|form| rest.starts_with(form)) {
+        let Some(beginnings) = &self.beginnings else { return places.any(begins_at) };
+        let end = bytes.len().min(places.end.saturating_add(BEGINNING_BYTES - 1));
+        while let Some(place) = beginnings.find_in(bytes, Span { start: places.start, end }) {
+            if begins_at(place.start()) {
                 return true;
             }
-            span.start = place.start() + 1;
+            places.start = place.start() + 1;
         }
         false
     }
 
-    /// From the first `%` on, with every `%XX` resolved: which bytes a server encodes is its choice.
-    fn found_percent_encoded(&self, bytes: &[u8]) -> bool {
-        let Some(first) = memchr::memchr(b'%', bytes) else { return false };
+    /// From the `%` at `first` on, with every `%XX` resolved: which bytes a server encodes is its choice.
+    fn found_percent_encoded(&self, bytes: &[u8], first: usize) -> bool {
         // What stands before it may be the beginning of any form, with nothing encoded in it.
         let mut rest = bytes.get(first.saturating_sub(self.longest)..).unwrap_or_default();
         let mut window = Window::of(self, Encoded::No);
@@ -175,10 +150,43 @@ impl<'a> Window<'a> {
     /// Whether what is left holds the password.
     fn ends(&self) -> bool {
         match self.encoded {
-            Encoded::No => self.needles.found_as_written(&self.bytes),
+            Encoded::No => self.needles.begins_in(&self.bytes, 0..self.bytes.len()),
             Encoded::MaybePercent => self.needles.found_in(&self.bytes),
         }
     }
+}
+
+/// Whether `bytes` begin with `form`, any `/` of which may be written as `\/`.
+fn is_written_at(bytes: &[u8], form: &[u8]) -> bool {
+    let mut rest = bytes.iter();
+    form.iter().all(|byte| match rest.next() {
+        Some(b'\\') if *byte == b'/' => rest.next() == Some(&b'/'),
+        next => next == Some(byte),
+    })
+}
+
+/// The first `length` bytes of all `forms`, however their slashes are written.
+fn beginnings<'a>(forms: impl Iterator<Item = &'a [u8]>, length: usize) -> Vec<Vec<u8>> {
+    let mut beginnings: Vec<Vec<u8>> = forms
+        .flat_map(|form| {
+            (0..1 << BEGINNING_BYTES).map(|escaped| written(form, escaped).take(length).collect())
+        })
+        .collect();
+    beginnings.sort_unstable();
+    beginnings.dedup();
+    beginnings
+}
+
+/// `form` up to [`BEGINNING_BYTES`], with a backslash before those slashes whose bit in `escaped` is set.
+fn written(form: &[u8], escaped: u8) -> impl Iterator<Item = u8> {
+    form.iter().take(BEGINNING_BYTES).enumerate().flat_map(move |(at, byte)| {
+        let backslash = *byte == b'/' && escaped >> at & 1 == 1;
+        backslash.then_some(b'\\').into_iter().chain([*byte])
+    })
+}
+
+fn slashes(form: &[u8]) -> usize {
+    form.iter().filter(|byte| **byte == b'/').count()
 }
 
 fn hex_pair(bytes: &[u8]) -> Option<u8> {
@@ -186,73 +194,9 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? << 4 | digit(1)?).ok()
 }
 
-/// One form of a password, while it is made.
-type Form = Zeroizing<Vec<u8>>;
-
-/// Bytes of the longest escape: `\u0000`.
-const LONGEST_ESCAPE: usize = 6;
-
-/// As serde, PHP (`\/`), and PHP with non-ASCII escaped would write it.
-fn json_forms(text: &str) -> [Form; 3] {
-    let form = |solidus: bool, ascii: bool| {
-        // Large enough from the start: a buffer that grows leaves its old copy behind, not cleared.
-        let mut out = Form::new(Vec::with_capacity(text.len().saturating_mul(LONGEST_ESCAPE)));
-        let mut push = |text: &[u8]| out.extend_from_slice(text);
-        for character in text.chars() {
-            match character {
-                '"' => push(b"\\\""),
-                '\\' => push(b"\\\\"),
-                '\n' => push(b"\\n"),
-                '\r' => push(b"\\r"),
-                '\t' => push(b"\\t"),
-                '\u{8}' => push(b"\\b"),
-                '\u{c}' => push(b"\\f"),
-                '/' if solidus => push(b"\\/"),
-                _ if (character as u32) < 0x20 || (ascii && !character.is_ascii()) => {
-                    let mut units = [0; 2];
-                    for unit in character.encode_utf16(&mut units) {
-                        push(b"\\u");
-                        unit.to_be_bytes().iter().for_each(|byte| push(&pair_of(*byte, LOWER)));
-                    }
-                }
-                _ => push(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        out
-    };
-    [form(false, false), form(true, false), form(true, true)]
-}
-
-const LOWER: &[u8; 16] = b"0123456789abcdef";
-const UPPER: &[u8; 16] = b"0123456789ABCDEF";
-
-fn pair_of(byte: u8, alphabet: &[u8; 16]) -> [u8; 2] {
-    [byte >> 4, byte & 15].map(|nibble| alphabet.get(usize::from(nibble)).copied().unwrap_or(b'0'))
-}
-
-fn digits(raw: &[u8], alphabet: &[u8; 16]) -> Form {
-    let mut digits = Form::new(Vec::with_capacity(raw.len().saturating_mul(2)));
-    raw.iter().for_each(|byte| digits.extend_from_slice(&pair_of(*byte, alphabet)));
-    digits
-}
-
-/// What of the base64 of any text that holds `raw` at `offset` (modulo 3) depends on `raw` alone.
-fn base64_at(raw: &[u8], offset: usize, alphabet: &alphabet::Alphabet) -> Form {
-    let mut padded = Form::new(Vec::with_capacity(offset.saturating_add(raw.len())));
-    padded.resize(offset, 0);
-    padded.extend_from_slice(raw);
-    let mut encoded = Form::new(GeneralPurpose::new(alphabet, NO_PAD).encode(&*padded).into_bytes());
-    // The first characters also hold bits of what precedes, the last one of what follows.
-    let bits_before = offset * 8;
-    let whole = padded.len() * 8 / 6;
-    encoded.truncate(whole);
-    let before = bits_before.div_ceil(6).min(encoded.len());
-    encoded.drain(..before);
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
@@ -309,24 +253,44 @@ mod tests {
             let encoded = STANDARD.encode(format!("{before}{pass}{pass}"));
             assert!(encoded.contains('/'), "{encoded}");
             for written in [encoded, "a?~?%3E/%20?%3E?z?".to_owned()] {
-                let string = written.replace('/', "\\/");
-                for pad in [0, WINDOW_BYTES - 7] {
-                    let body = format!(r#"{{"{}{string}":1}}"#, "-".repeat(pad));
-                    let caps = crate::json::Caps { name_bytes: u32::MAX, ..crate::json::Caps::ANSWER };
-                    let document = crate::json::parse(bytes::Bytes::from(body), &caps).unwrap();
-                    assert!(!needles("another password").found_unescaped(&document));
-                    assert!(needles(pass).found_unescaped(&document), "{string} after {pad}");
+                let escaped = written.replace('/', "\\/");
+                // Some slashes as PHP writes them, others not.
+                for string in [written.replacen('/', "\\/", 1), escaped.replacen("\\/", "/", 1), escaped] {
+                    for pad in [0, PIECE_BYTES - 7, WINDOW_BYTES - 7] {
+                        let body = format!(r#"{{"{}{string}":1}}"#, "-".repeat(pad));
+                        assert!(!needles("another password").found_in(body.as_bytes()));
+                        assert!(needles(pass).found_in(body.as_bytes()), "{string} after {pad}");
+                    }
                 }
             }
         }
     }
 
     #[test]
+    fn a_slash_is_found_as_php_writes_it_wherever_it_stands() {
+        for pass in ["/", "//", "/x", "x/", "///", "x//y", "/x/y", "a/b/c/d and more /"] {
+            let needles = needles(pass);
+            for places in 0_u32..1 << slashes(pass.as_bytes()) {
+                let mut nth = 0..;
+                let written = pass.chars().map(|letter| match letter {
+                    '/' if places >> nth.next().unwrap() & 1 == 1 => "\\/".to_owned(),
+                    letter => letter.to_string(),
+                });
+                let text: String = ["..".to_owned()].into_iter().chain(written).collect();
+                assert!(needles.found_in(text.as_bytes()), "{text}");
+                let (_, half) = text.as_bytes().split_last().unwrap();
+                assert!(!needles.found_in(half) || pass == "/", "half of {text}");
+            }
+        }
+        assert!(!needles("x/y z").found_in(br"x\\y z x\y z x\\/y z"));
+    }
+
+    #[test]
     fn a_needle_is_found_at_every_place_and_behind_what_begins_like_it() {
         for pass in ["xy", "the password of all", "aaaaaaaaaaaab"] {
             let needles = needles(pass);
-            for before in 0..80 {
-                let text = format!("{}{pass}{}", "a".repeat(before), "z".repeat(80 - before));
+            for before in (0..80).chain(PIECE_BYTES - 40..PIECE_BYTES + 5) {
+                let text = format!("{}{pass}{}", "a".repeat(before), "z".repeat(80));
                 assert!(needles.found_in(text.as_bytes()), "{pass} after {before}");
                 assert!(needles.found_in(&text.as_bytes()[..before + pass.len()]), "{pass} at the end");
                 assert!(!needles.found_in(&text.as_bytes()[..before + pass.len() - 1]), "half of {pass}");

@@ -68,10 +68,10 @@ fn a_write_that_has_not_begun_is_cancelled_with_its_caller() {
 #[test]
 fn a_write_that_is_still_going_on_at_the_deadline_is_recorded_once() {
     let upstream = Upstream::start();
-    let deadline = |text: &mut String| *text = text.replace("deadline = \"20s\"", "deadline = \"200ms\"");
+    let deadline = |text: &mut String| *text = text.replace("deadline = \"20s\"", "deadline = \"1s\"");
     let mut gateway = Setup::before(&upstream).edit(deadline).start();
     // Within the time that a write has on top.
-    upstream.delay(Duration::from_millis(300));
+    upstream.delay(Duration::from_millis(1300));
     let answer = gateway.post(KYC_API, UPDATE_STATUS);
     assert_eq!((answer.status, answer.json()["outcome"].as_str()), (504, Some("unknown")));
     let record = gateway.record_of(&answer);

@@ -196,7 +196,7 @@ fn json_that_php_labels_as_html_passes_as_json() {
 fn an_upstream_that_does_not_answer_is_given_up_at_the_deadline() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)
-        .edit(|text| *text = text.replace("deadline = \"20s\"", "deadline = \"200ms\""))
+        .edit(|text| *text = text.replace("deadline = \"20s\"", "deadline = \"1s\""))
         .start();
     for (fault, body, outcome) in [
         (Fault::HangAfterRead, GET_STATUS, None),
