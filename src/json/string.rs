@@ -45,6 +45,7 @@ pub(super) fn scan(input: &[u8], start: usize) -> Result<Scanned, usize> {
         scan.step_letters();
         scan.step_chunks();
         careful_until = scan.at.saturating_add(CHUNK);
+        scan.step_runs(careful_until)?;
     }
 }
 
@@ -100,6 +101,22 @@ impl Scan<'_> {
         }
     }
 
+    /// Steps over plain ASCII, eight bytes at once, and escapes, to `until` or a little further, up to the first that
+    /// is neither.
+    fn step_runs(&mut self, until: usize) -> Result<(), usize> {
+        while self.at < until {
+            match self.input.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+                Some([b'\\', ..]) => self.step_escape()?,
+                Some(word) => match first_stop(*word) {
+                    Some(0) => return Ok(()),
+                    stop => self.at = self.at.saturating_add(stop.unwrap_or(8)),
+                },
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
     /// Steps byte by byte to `until` or a little further; gives the offset of the closing quote if met.
     fn step_bytes(&mut self, until: usize) -> Result<Option<usize>, usize> {
         while self.at < until {
@@ -114,6 +131,7 @@ impl Scan<'_> {
         Ok(None)
     }
 
+    #[inline(always)]
     fn step_escape(&mut self) -> Result<(), usize> {
         let after = self.input.get(self.at.saturating_add(1)..).unwrap_or_default();
         let length = match after {
@@ -173,6 +191,19 @@ fn judge(chunk: &[u8; CHUNK], shifted: &[u8; CHUNK]) -> (bool, usize) {
         solidi = solidi.wrapping_add(backslash);
     }
     (stops != 0, usize::from(solidi))
+}
+
+/// Where in `word` the first byte stands that is no plain ASCII, or a quote, or a backslash.
+#[inline(always)]
+fn first_stop(word: [u8; 8]) -> Option<usize> {
+    const EACH: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(word);
+    // The highest bit of a byte tells; what is borrowed from its neighbours changes only those behind the first. With
+    // that bit flipped a quote comes to stand directly above the control characters.
+    let quote_or_control = (word ^ (0x02 * EACH)).wrapping_sub(0x21 * EACH);
+    let backslash = (word ^ (0x5C * EACH)).wrapping_sub(EACH);
+    let stops = (word | quote_or_control | backslash) & (0x80 * EACH);
+    (stops != 0).then(|| (stops.trailing_zeros() / 8) as usize)
 }
 
 /// Length of a `\u` escape, given what follows the `u`; `None` for bad digits and lone surrogates.

@@ -154,6 +154,41 @@ fn a_long_text_is_known_as_base64_if_it_is() {
 }
 
 #[test]
+fn escapes_are_found_and_counted_wherever_they_stand_behind_others() {
+    for start in 0..100 {
+        for at in 0..100 {
+            for escape in [r"\u00e9", r"\n", r"\\", r#"\""#, r"\/", r"\ud83d\ude00", r"\u002B"] {
+                let written = format!("{}\\n{}{escape}b", "a".repeat(start), "~".repeat(at));
+                let document = good(format!("{{\"t\":\"{written}\"}}"));
+                let text = document.root().member("t").unwrap().text().unwrap();
+                assert_eq!((text.escapes(), text.escape_count()), (Escapes::Any, 2), "{start} {at} {escape}");
+                assert_eq!(text.raw(), written.as_bytes(), "{start} {at} {escape}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_byte_is_judged_behind_an_escape_as_in_front_of_it() {
+    for at in 0..20 {
+        for byte in 0..=255 {
+            let run = [&[b'a'].repeat(at)[..], &[byte], b"\":1!"].concat();
+            let fault_of = |before: &str| {
+                let Malformed::Syntax { offset } = fault([before.as_bytes(), &run].concat()) else {
+                    panic!()
+                };
+                offset as usize - before.len()
+            };
+            let first = fault_of("{\"");
+            for before in 25..40 {
+                let long = format!("{{\"{}\\n", "a".repeat(before));
+                assert_eq!(fault_of(&long), first, "{byte} at {at} behind {before}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_bad_byte_is_found_wherever_it_stands_in_a_long_string() {
     for at in 0..700 {
         for bad in
