@@ -12,11 +12,12 @@ pub(super) struct Scanned {
     /// Escapes, a surrogate pair counting as one.
     pub(super) count: usize,
     pub(super) non_ascii: bool,
-    /// Long, and nothing but letters of base64, `\/` and at most two `=` at the end.
+    /// Long, and nothing but letters of base64 and at most two `=` at the end; the escapes are `\/` only, or
+    /// `\u002B` and `\u002F` only.
     pub(super) letters: bool,
 }
 
-/// Letters of base64 that are judged at once; it must hold no more `\/` than a byte counts.
+/// Letters of base64 that are judged at once; it must hold no more escapes than a byte counts.
 const BLOCK: usize = 256;
 
 /// Bytes of other text that are judged at once. The loop over them has no branch, so it compiles to vector
@@ -28,15 +29,22 @@ const HEAD: usize = 24;
 
 /// Scans the string whose first byte after the opening quote is at `start`.
 ///
-/// Base64 written by PHP has `\/` about once in 64 bytes, so that escape is judged and counted with the
-/// plain bytes: a string full of them takes as long as one without.
+/// Base64 written by PHP has `\/` about once in 64 bytes, and by .NET `\u002B`, so those escapes are judged and
+/// counted with the plain bytes: a string full of them takes hardly longer than one without.
 ///
 /// # Errors
 ///
 /// The offset of what is not allowed in a string, or of the end of the input.
 pub(super) fn scan(input: &[u8], start: usize) -> Result<Scanned, usize> {
-    let mut scan =
-        Scan { input, at: start, solidi: 0, others: 0, non_ascii: false, letters_until: Some(start) };
+    let mut scan = Scan {
+        input,
+        at: start,
+        solidi: 0,
+        signs: 0,
+        others: 0,
+        non_ascii: false,
+        letters_until: Some(start),
+    };
     let mut careful_until = start.saturating_add(HEAD);
     loop {
         if let Some(end) = scan.step_bytes(careful_until)? {
@@ -53,19 +61,22 @@ struct Scan<'a> {
     input: &'a [u8],
     at: usize,
     solidi: usize,
+    /// `\u002B` and `\u002F`: `+` and `/`, as .NET writes the former.
+    signs: usize,
     others: usize,
     non_ascii: bool,
-    /// Up to where all is known to be letters of base64 and `\/`; `None` once the next block was not.
+    /// Up to where all is known to be letters of base64, escaped or not; `None` once the next block was not.
     letters_until: Option<usize>,
 }
 
 impl Scan<'_> {
-    /// Steps over whole blocks of letters of base64 and `\/`, if all has been so.
+    /// Steps over whole blocks of letters of base64, with `\/` or `\u002B` among them, if all has been so.
     fn step_letters(&mut self) {
-        let mut rest = self.input.get(self.at..).unwrap_or_default();
+        let input = self.input;
+        let mut rest = input.get(self.at..).unwrap_or_default();
         let Some((from, first)) = self.letters_until.zip(rest.first_chunk::<BLOCK>()) else { return };
-        let behind = self.input.get(from..self.at).unwrap_or_default();
-        if self.others > 0 || !are_letters(behind) {
+        let behind = input.get(from..self.at).unwrap_or_default();
+        if !self.may_be_letters() || !are_letters(behind) {
             self.letters_until = None;
             return;
         }
@@ -73,15 +84,33 @@ impl Scan<'_> {
         if memchr::memchr(b'"', first).is_some() {
             return;
         }
-        while let (Some((block, behind)), Some((shifted, _))) =
-            (rest.split_first_chunk::<BLOCK>(), rest.get(1..).and_then(<[u8]>::split_first_chunk::<BLOCK>))
-        {
-            let Some(solidi) = letters::solidi(block, shifted, self.solidi == 0) else { break };
-            self.solidi = self.solidi.saturating_add(solidi);
-            self.at = self.at.saturating_add(BLOCK);
-            rest = behind;
+        while self.step_block(rest) {
+            rest = rest.get(BLOCK..).unwrap_or_default();
         }
         self.letters_until = Some(self.at);
+    }
+
+    /// Steps over a block of letters whose escapes are such as there have been; `rest` begins where it would.
+    #[inline(always)]
+    fn step_block(&mut self, rest: &[u8]) -> bool {
+        if self.signs == 0
+            && let Some(solidi) = letters::solidi::<BLOCK>(rest, self.solidi == 0)
+        {
+            self.solidi = self.solidi.saturating_add(solidi);
+        } else if self.solidi == 0
+            && let Some(signs) = letters::signs::<BLOCK>(rest)
+        {
+            self.signs = self.signs.saturating_add(signs);
+        } else {
+            return false;
+        }
+        self.at = self.at.saturating_add(BLOCK);
+        true
+    }
+
+    /// Whether no escape has been met with which letters are not known: see [`Scanned::letters`].
+    fn may_be_letters(&self) -> bool {
+        self.others == 0 && (self.solidi == 0 || self.signs == 0)
     }
 
     /// Steps over whole chunks of plain ASCII and `\/`, up to the first that holds anything else.
@@ -140,6 +169,11 @@ impl Scan<'_> {
                 self.at = self.at.saturating_add(2);
                 return Ok(());
             }
+            [b'u', b'0', b'0', b'2', b'B' | b'b' | b'F' | b'f', ..] => {
+                self.signs = self.signs.saturating_add(1);
+                self.at = self.at.saturating_add(6);
+                return Ok(());
+            }
             [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
             [b'u', behind @ ..] => unit_escape_length(behind).ok_or(self.at)?,
             _ => return Err(self.at),
@@ -157,17 +191,18 @@ impl Scan<'_> {
     }
 
     fn finish(&self, start: usize, end: usize) -> Scanned {
-        let escapes = match (self.solidi, self.others) {
+        let others = self.signs.saturating_add(self.others);
+        let escapes = match (self.solidi, others) {
             (0, 0) => Escapes::None,
             (_, 0) => Escapes::Solidus,
             _ => Escapes::Any,
         };
-        let count = self.solidi.saturating_add(self.others);
+        let count = self.solidi.saturating_add(others);
         Scanned { end, escapes, count, non_ascii: self.non_ascii, letters: self.is_letters(start, end) }
     }
 
     fn is_letters(&self, start: usize, end: usize) -> bool {
-        if end.saturating_sub(start) < BLOCK || self.others > 0 {
+        if end.saturating_sub(start) < BLOCK || !self.may_be_letters() {
             return false;
         }
         let Some(tail) = self.letters_until.and_then(|until| self.input.get(until..end)) else {

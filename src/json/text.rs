@@ -12,6 +12,9 @@ pub struct Text<'a> {
     tag: Tag,
 }
 
+/// By how much `\u002B` is longer than what it stands for.
+const SIGN_EXCESS: usize = 5;
+
 /// Which escapes a string has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escapes {
@@ -47,27 +50,34 @@ impl<'a> Text<'a> {
     }
 
     /// Whether the text is known to be letters of the alphabet of base64, and at most two `=` at the end. Known of
-    /// texts of 256 bytes and more that are written without other escapes than `\/`; of others it is `false`.
+    /// texts of 256 bytes and more whose escapes are `\/` only, as PHP writes slashes, or `\u002B` and `\u002F` only,
+    /// as .NET writes `+`; of others it is `false`.
     #[must_use]
     pub fn is_known_base64(&self) -> bool {
         self.tag.has_letters()
     }
 
-    /// Length in bytes after unescaping. Scans the text only where [`Escapes::Any`] applies.
+    /// Length in bytes after unescaping. Scans the text only where [`Escapes::Any`] applies and it is not known as
+    /// base64.
     #[must_use]
     pub fn unescaped_len(&self) -> usize {
         match self.escapes() {
             Escapes::None => self.raw.len(),
             Escapes::Solidus => self.raw.len().saturating_sub(self.escape_count()),
+            Escapes::Any if self.is_known_base64() => {
+                self.raw.len().saturating_sub(SIGN_EXCESS.saturating_mul(self.escape_count()))
+            }
             Escapes::Any => self.chars().map(char::len_utf8).sum(),
         }
     }
 
-    /// Length in Unicode code points after unescaping. Scans the text unless it is ASCII as written without
-    /// other escapes than `\/`.
+    /// Length in Unicode code points after unescaping. Scans the text unless it is known as base64, or ASCII as
+    /// written without other escapes than `\/`.
     #[must_use]
     pub fn char_count(&self) -> usize {
-        if self.escapes() == Escapes::Any {
+        if self.is_known_base64() {
+            self.unescaped_len()
+        } else if self.escapes() == Escapes::Any {
             self.chars().count()
         } else if self.tag.has_non_ascii() {
             let continuing = self.raw.iter().filter(|&&byte| byte & 0xC0 == 0x80).count();
