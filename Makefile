@@ -10,8 +10,8 @@ SHELL := /bin/bash
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n1)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET_DIR)/release/dcams-gateway
-# The one that benchmarks measure.
-MEASURED := $(abspath $(TARGET_DIR))/dcams-gateway-measured
+# The one that benchmarks measure: of the profile of `make dist`.
+MEASURED := $(abspath $(TARGET_DIR))/dist/dcams-gateway
 
 # Clippy's lints and the compiler's texts in tests/compile_fail are those of this version. Where rustup has it, or
 # can get it, it is used; elsewhere the toolchain of rust-toolchain.toml, and `make toolchain` says so.
@@ -173,11 +173,12 @@ fuzz-smoke: ## Each fuzz target for FUZZ_SECONDS (60), and whether it finds a pl
 # Words for the contest, as benches/contest/main.rs lists them: `make bench CONTEST='rounds=3 only=S,L'`.
 CONTEST ?=
 
-# What users run, put aside: cargo bench writes over it one that has what only tests want of tokio, a clock that can be
-# paused, and so a lock at each look at it.
+# What is handed out, but for the static link: cargo bench builds one that has what only tests want of tokio, a clock
+# that can be paused, and so a lock at each look at it.
 .PHONY: bench-binary
-bench-binary: release
-	cp $(BINARY) $(MEASURED)
+bench-binary:
+	$(call headline,bench-binary: cargo build --profile dist)
+	cargo build --locked --profile dist --bin dcams-gateway
 
 .PHONY: bench-peers
 bench-peers:
@@ -197,12 +198,12 @@ bench-guard-write: bench-binary bench-peers ## Makes what is counted now the fig
 	$(call headline,bench-guard-write: callgrind)
 	cargo bench --locked --bench contest -- guard=write binary=$(MEASURED)
 
-# The release with the names of its functions: only the last step of the build is made again.
+# The same with the names of its functions: only the last step of the build is made again.
 .PHONY: bench-profile
 bench-profile: bench-peers ## In which functions the instructions of a small request, an upload and a download are.
 	$(call headline,bench-profile: callgrind)
-	cargo rustc --locked --release --bin dcams-gateway -- -C strip=none
-	cp $(BINARY) $(TARGET_DIR)/dcams-gateway-with-names
+	cargo rustc --locked --profile dist --bin dcams-gateway -- -C strip=none
+	mv $(MEASURED) $(TARGET_DIR)/dcams-gateway-with-names
 	cargo bench --locked --bench contest -- guard=profile binary=$(abspath $(TARGET_DIR))/dcams-gateway-with-names
 
 # Cases per property, of which CI runs 256; edits of logs, of which CI runs 400.
@@ -275,9 +276,9 @@ dist: ## The stripped static binary (musl), with its sha256, in dist/.
 	command -v musl-gcc >/dev/null || { echo 'install musl-tools' >&2; exit 1; }
 	export CC_x86_64_unknown_linux_musl=musl-gcc AWS_LC_SYS_USE_SYSTEM=0
 	export RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo"
-	cargo build --locked --release --bin dcams-gateway --target $(MUSL) --features '$(FEATURES)'
+	cargo build --locked --profile dist --bin dcams-gateway --target $(MUSL) --features '$(FEATURES)'
 	rm -rf dist
-	install -D -m 755 $(TARGET_DIR)/$(MUSL)/release/dcams-gateway $(DIST)
+	install -D -m 755 $(TARGET_DIR)/$(MUSL)/dist/dcams-gateway $(DIST)
 	deploy/verify-static $(DIST) $(VERSION)
 	cd dist
 	sha256sum $(notdir $(DIST)) | tee $(notdir $(DIST)).sha256

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-/// Appends members to an object that is open in a buffer. Nothing is allocated but by the buffer.
+/// Appends members to an object that is open in a buffer. Nothing is allocated but by the buffer. What writes a name is
+/// inline, so that it is copied as the few bytes that it is known to be.
 ///
 /// Names are literals and need no escapes. Text that may need some is written by [`push_text`] before.
 pub(super) struct Object<'b>(&'b mut Vec<u8>);
@@ -24,30 +25,35 @@ impl<'b> Object<'b> {
     }
 
     /// Members that were written before, without a comma in front.
+    #[inline]
     pub(super) fn written(&mut self, members: &str) {
         self.comma();
         self.0.extend_from_slice(members.as_bytes());
     }
 
     /// A value that was written before.
+    #[inline]
     pub(super) fn value(&mut self, name: &str, written: &str) {
         self.name(name);
         self.0.extend_from_slice(written.as_bytes());
     }
 
     /// A text of our own, which needs no escapes.
+    #[inline]
     pub(super) fn word(&mut self, name: &str, value: &str) {
         self.name(name);
         self.quoted(|buffer| buffer.extend_from_slice(value.as_bytes()));
     }
 
     /// A number.
+    #[inline]
     pub(super) fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         push_decimal(value, self.0);
     }
 
     /// True, or false.
+    #[inline]
     pub(super) fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
         self.0.extend_from_slice(if value { b"true" } else { b"false" });
@@ -81,12 +87,14 @@ impl<'b> Object<'b> {
     }
 
     /// An object within this one.
+    #[inline]
     pub(super) fn object(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
         self.name(name);
         self.inner(b'{', b'}', members);
     }
 
     /// A list within this one.
+    #[inline]
     pub(super) fn list(&mut self, name: &str, items: impl FnOnce(&mut Object<'_>)) {
         self.name(name);
         self.inner(b'[', b']', items);
@@ -98,6 +106,7 @@ impl<'b> Object<'b> {
         self.inner(b'{', b'}', members);
     }
 
+    #[inline]
     fn inner(&mut self, open: u8, close: u8, content: impl FnOnce(&mut Object<'_>)) {
         self.0.push(open);
         content(&mut Object(self.0));
@@ -110,6 +119,7 @@ impl<'b> Object<'b> {
         self.0.push(b'"');
     }
 
+    #[inline]
     fn name(&mut self, name: &str) {
         self.comma();
         self.0.push(b'"');
@@ -118,6 +128,7 @@ impl<'b> Object<'b> {
     }
 
     /// Every value ends with something else than what opens one.
+    #[inline]
     fn comma(&mut self) {
         if !matches!(self.0.last(), Some(b'{' | b'[')) {
             self.0.push(b',');

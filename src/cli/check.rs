@@ -96,7 +96,7 @@ fn warn_of_descriptors(config: &Config) {
         tell(&format!(
             "warning: up to {needed} descriptors are needed and {limit} are allowed here: raise the limit \
              (ulimit -Hn, LimitNOFILE=), or lower data.max_connections and data.max_requests, which a gateway here \
-             would do by itself"
+             would do by itself, after it keeps fewer idle connections to the upstream"
         ));
     }
 }

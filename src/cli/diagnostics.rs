@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait for a reader of standard error; more are dropped and counted.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Hands whole lines to the one thread that writes them.
 #[derive(Clone)]
 pub(super) struct Diagnostics {
-    lines: SyncSender<Line>,
+    lines: Sender<Line>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -29,18 +29,19 @@ enum Line {
 impl Diagnostics {
     /// Starts the thread that writes to `sink`.
     pub(super) fn to(sink: impl Write + Send + 'static) -> io::Result<Self> {
-        let (lines, receiver) = sync_channel(MOST_WAITING);
+        // One that grows: std's takes half a megabyte for this many before there is any.
+        let (lines, receiver) = channel(MOST_WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&dropped);
         std::thread::Builder::new()
             .name("diagnostics".to_owned())
-            .spawn(move || write_all(sink, &receiver, &counted))?;
+            .spawn(move || write_all(sink, receiver, &counted))?;
         Ok(Self { lines, dropped })
     }
 
     /// Waits until what was said so far is written, for a second at most.
     pub(super) fn flush(&self) {
-        let (written, all) = channel();
+        let (written, all) = std::sync::mpsc::channel();
         if self.lines.try_send(Line::Flush(written)).is_ok() {
             // A reader that stopped reading is not waited for any longer.
             let _ = all.recv_timeout(PATIENCE);
@@ -70,8 +71,8 @@ impl<'w> MakeWriter<'w> for Diagnostics {
     }
 }
 
-fn write_all(mut sink: impl Write, lines: &Receiver<Line>, dropped: &AtomicU64) {
-    for line in lines {
+fn write_all(mut sink: impl Write, mut lines: Receiver<Line>, dropped: &AtomicU64) {
+    while let Some(line) = lines.blocking_recv() {
         match line {
             // Where nobody reads, there is nobody to tell.
             Line::Text(text) => drop(sink.write_all(&text)),

@@ -31,10 +31,12 @@ pub(super) fn run(configured: &Configured) -> Exit {
     }
     if descriptors::fit(&mut loaded.config, descriptors) {
         let Data { max_connections, max_requests, .. } = loaded.config.data;
+        let idle_upstream_connections = loaded.config.upstream.max_idle;
         tracing::warn!(
             descriptors,
             max_connections,
             max_requests,
+            idle_upstream_connections,
             "fewer descriptors are allowed than the limits could need: the limits are lower than configured"
         );
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::environment::{overlay, process_overrides};
 use super::faults::{Fault, Faults, Origin, Severity};
@@ -15,6 +16,7 @@ use super::secrets::{Secrets, read_all, read_secrets};
 use super::shown::FileText;
 use super::tree::{Node, Place, parse};
 use super::written::Root;
+use crate::schema::Schema;
 
 /// A configuration is written by people; what is larger is the wrong file.
 const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
@@ -52,7 +54,7 @@ pub struct Loaded {
 ///
 /// All faults at once, each with its place, what is wrong and what would be right.
 pub fn load(source: &Source) -> Result<Loaded, Faults> {
-    let (_, config, findings) = attempt(source)?;
+    let (_, config, findings) = attempt(source, &[])?;
     settle(config, findings)
 }
 
@@ -62,21 +64,22 @@ pub fn load(source: &Source) -> Result<Loaded, Faults> {
 ///
 /// All faults at once.
 pub fn load_with_secrets(source: &Source) -> Result<(Loaded, Secrets), Faults> {
-    let (loaded, secrets, ()) = load_with_secrets_under(source, || ())?;
+    let (loaded, secrets, ()) = load_with_secrets_under(source, &[], || ())?;
     Ok((loaded, secrets))
 }
 
 /// As [`load_with_secrets`], and reads what it gives back of secrets under the `lock` that is taken right before, once
-/// all that may take long was read.
+/// all that may take long was read. A schema that is among the `compiled` is not compiled again.
 ///
 /// # Errors
 ///
 /// All faults at once.
 pub fn load_with_secrets_under<L>(
     source: &Source,
+    compiled: &[Arc<Schema>],
     lock: impl FnOnce() -> L,
 ) -> Result<(Loaded, Secrets, L), Faults> {
-    let (root, config, mut findings) = attempt(source)?;
+    let (root, config, mut findings) = attempt(source, compiled)?;
     if findings.refused() {
         let uses = secret_uses(&root, &base(&source.path), &findings);
         findings.extend(read_all(&uses).1);
@@ -90,17 +93,17 @@ pub fn load_with_secrets_under<L>(
 /// What was written, what it amounts to where it can be used, and what is wrong with it.
 type Judged = (Root, Option<Config>, Findings);
 
-fn attempt(source: &Source) -> Result<Judged, Faults> {
+fn attempt(source: &Source, compiled: &[Arc<Schema>]) -> Result<Judged, Faults> {
     let name = source.path.display().to_string();
     let text = read(&source.path).map_err(|(problem, remedy)| {
         let origin = Origin::File(name.clone());
         Faults::sorted(vec![Fault::new(Severity::Error, problem, remedy.to_owned(), origin)])
     })?;
-    judge(name, text, source)
+    judge(name, text, source, compiled)
 }
 
 /// Judges `text`, which reports call `name`.
-fn judge(name: String, text: String, source: &Source) -> Result<Judged, Faults> {
+fn judge(name: String, text: String, source: &Source, compiled: &[Arc<Schema>]) -> Result<Judged, Faults> {
     let (mut root, malformed) = parse(&text);
     let mut file = FileText::new(name, text);
     // A repeated key is clear enough to read on; other faults of notation leave the meaning open.
@@ -126,7 +129,7 @@ fn judge(name: String, text: String, source: &Source) -> Result<Judged, Faults> 
     let written = understand(&mut root, source, &mut findings);
     match written {
         Some(written) => {
-            let config = resolve(&written, &base(&source.path), &mut findings);
+            let config = resolve(&written, &base(&source.path), compiled, &mut findings);
             Ok((written, config, findings))
         }
         None => Err(findings.finish()),
@@ -216,7 +219,7 @@ mod tests {
     }
 
     fn report(text: String) -> Option<String> {
-        let judged = judge("file.toml".to_owned(), text, &Source::default());
+        let judged = judge("file.toml".to_owned(), text, &Source::default(), &[]);
         let settled = judged.and_then(|(_, config, findings)| settle(config, findings));
         settled.err().map(|faults| faults.render(false))
     }
@@ -276,7 +279,7 @@ mod tests {
         ) {
             let environment = [(format!("DCAMS_GATEWAY__{name}"), value.clone())].into();
             let source = Source { environment, overrides: vec![(key, value)], ..Source::default() };
-            let judged = judge("file.toml".to_owned(), quick(), &source);
+            let judged = judge("file.toml".to_owned(), quick(), &source, &[]);
             let rendered = judged.and_then(|(_, config, findings)| settle(config, findings)).err();
             prop_assert!(rendered.is_none_or(|faults| !faults.render(true).is_empty()));
         }

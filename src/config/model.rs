@@ -190,6 +190,9 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Idle connections that each worker keeps per caller and endpoint.
     pub max_idle_per_caller: usize,
+    /// Idle connections that all workers together keep: no key of its own, but what the callers could need, or what
+    /// the descriptors of the process allow.
+    pub max_idle: usize,
     /// Largest answer, bytes.
     pub answer_limit_bytes: u64,
     /// What is sent again, and how often.

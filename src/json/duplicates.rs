@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::index::{Entry, names};
-use super::text::Text;
+use super::text::{Escapes, Text};
 
 /// Names up to this number are compared pair by pair; more are hashed, so that time stays linear.
 const PAIRWISE: usize = 16;
@@ -25,14 +25,44 @@ pub(super) fn find(input: &[u8], entries: &[Entry], object: u32) -> Option<u32> 
 }
 
 fn find_by_pairs(input: &[u8], entries: &[Entry], object: u32, count: usize) -> Option<u32> {
-    let second = |at: usize, name: Text<'_>| {
-        names(entries, object).take(at).any(|(_, earlier)| earlier.text(input).equals_text(name))
-    };
-    names(entries, object)
-        .take(count)
-        .enumerate()
-        .find(|(at, (_, name))| second(*at, name.text(input)))
-        .map(|(_, (_, name))| name.start)
+    let mut outlines = [Outline::default(); PAIRWISE];
+    for (at, (_, name)) in names(entries, object).take(count).enumerate() {
+        let text = name.text(input);
+        let outline = Outline::of(text);
+        let earlier =
+            || names(entries, object).take(at).any(|(_, earlier)| earlier.text(input).equals_text(text));
+        if outlines.iter().take(at).any(|known| *known == outline) && earlier() {
+            return Some(name.start);
+        }
+        if let Some(place) = outlines.get_mut(at) {
+            *place = outline;
+        }
+    }
+    None
+}
+
+/// What of a name, unescaped, differs from that of most others.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Outline {
+    length: usize,
+    beginning: [u8; 8],
+}
+
+impl Outline {
+    fn of(name: Text<'_>) -> Self {
+        match name.escapes() {
+            Escapes::None => Self::of_bytes(name.raw()),
+            _ => Self::of_bytes(name.unescape().as_bytes()),
+        }
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let mut beginning = [0; 8];
+        for (to, from) in beginning.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Self { length: bytes.len(), beginning }
+    }
 }
 
 /// The hash is keyed at random, so nobody can choose names that collide.

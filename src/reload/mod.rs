@@ -114,9 +114,11 @@ impl Reloader {
 
     fn attempt(&self) -> Result<[u8; 32], Refusal> {
         let running = self.gateway.current();
+        let compiled: Vec<_> =
+            running.config.services.iter().map(|service| Arc::clone(&service.schema)).collect();
         // From the secrets until what was read is in force: who waits for a password waits for no other file.
         let (Loaded { mut config, warnings }, secrets, _alone) =
-            config::load_with_secrets_under(&self.source, || running.credentials.reading())
+            config::load_with_secrets_under(&self.source, &compiled, || running.credentials.reading())
                 .map_err(|faults| Refusal::of(&faults, None))?;
         config::judge_fixed(&running.config, &config)
             .map_err(|faults| Refusal::of(&faults, Some(config.digest)))?;
@@ -187,6 +189,8 @@ fn tell_warnings(warnings: &Faults) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
@@ -194,19 +198,51 @@ mod tests {
 
     use super::*;
     use crate::gateway::tests::gateway_in;
+    use crate::schema::builtin;
+
+    /// The configuration with the schemas in a folder, where they can be changed.
+    fn with_own_schemas(source: &Source, folder: &Path) {
+        let schemas = folder.join("schemas");
+        fs::create_dir(&schemas).unwrap();
+        for (name, text) in builtin() {
+            fs::write(schemas.join(name), text).unwrap();
+        }
+        let text = fs::read_to_string(&source.path).unwrap();
+        fs::write(&source.path, format!("schemas_dir = \"schemas\"\n{text}")).unwrap();
+    }
+
+    #[test]
+    fn only_a_schema_that_changed_is_compiled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gateway, source) = gateway_in(folder.path());
+        with_own_schemas(&source, folder.path());
+        let reloader = Reloader::new(Arc::clone(&gateway), source);
+        let read_again = || {
+            assert!(!matches!(reloader.reload(ReloadCause::Change), ReloadResult::Refused { .. }));
+            Arc::clone(&gateway.current().config)
+        };
+        let before = read_again();
+        let changed = folder.path().join("schemas/getStatus.schema.json");
+        fs::write(&changed, fs::read_to_string(&changed).unwrap() + "\n").unwrap();
+        let after = read_again();
+        for (before, after) in before.services.iter().zip(&after.services) {
+            let is_changed = &*after.name == "getStatus";
+            assert_eq!(Arc::ptr_eq(&before.schema, &after.schema), !is_changed, "{}", after.name);
+        }
+    }
 
     #[test]
     fn a_password_is_read_while_the_configuration_cannot_be() {
         let folder = tempfile::tempdir().unwrap();
         let (gateway, source) = gateway_in(folder.path());
-        std::fs::remove_file(&source.path).unwrap();
+        fs::remove_file(&source.path).unwrap();
         mkfifoat(CWD, &source.path, Mode::RUSR | Mode::WUSR).unwrap();
         let path = source.path.clone();
         let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), source));
         let reloading = Arc::clone(&reloader);
         let reloading = std::thread::spawn(move || reloading.reload(ReloadCause::Change));
         // Opened as soon as the configuration is being read, whose end does not come.
-        let hanging = std::fs::File::options().write(true).open(path).unwrap();
+        let hanging = fs::File::options().write(true).open(path).unwrap();
         let (told, heard) = channel();
         std::thread::spawn(move || told.send(reloader.reread_credentials()));
         let read = heard.recv_timeout(Duration::from_secs(10));

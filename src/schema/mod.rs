@@ -35,6 +35,7 @@ mod walk;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jsonschema::Validator;
 
@@ -189,7 +190,28 @@ impl Schema {
     ///
     /// Every [`SchemaFault`] that was found, in order of their pointers.
     pub fn compile(name: &str, files: &SchemaFiles) -> Result<Self, Vec<SchemaFault>> {
+        Self::of(files::join(name, files)?)
+    }
+
+    /// The one of the `known` that was compiled from the same files, else as [`compile`](Self::compile): compiled
+    /// twice, a schema would be twice in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`](Self::compile).
+    pub fn compile_unless_known(
+        name: &str,
+        files: &SchemaFiles,
+        known: &[Arc<Self>],
+    ) -> Result<Arc<Self>, Vec<SchemaFault>> {
         let joined = files::join(name, files)?;
+        match known.iter().find(|known| known.digest == joined.digest) {
+            Some(known) => Ok(Arc::clone(known)),
+            None => Self::of(joined).map(Arc::new),
+        }
+    }
+
+    fn of(joined: files::Joined) -> Result<Self, Vec<SchemaFault>> {
         let mut faults = syntax::check(&joined.schema);
         let mut closed = closed::Closed::new(&joined.schema);
         let mut locations = Locations::new();

@@ -106,6 +106,8 @@ pub(super) struct OtherEnd {
     pub(super) seat: Arc<Seat>,
 }
 
+/// Boxes what not every connection comes to: the task of each has room for all that it may come to, as long as it is
+/// open.
 async fn serve_stream(
     stream: Stream,
     tls: Option<Arc<ServerConfig>>,
@@ -125,9 +127,10 @@ async fn serve_stream(
                 speaks(&stream, &context.last_call).await?;
                 TlsAcceptor::from(tls).accept(stream).await
             };
-            match timeout(context.patience.first_byte, accepting).await {
+            let accepting = async { accepting.await.map(Box::new) };
+            match Box::pin(timeout(context.patience.first_byte, accepting)).await {
                 Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    serve_http2(stream, end, newest, context).await;
+                    Box::pin(serve_http2(stream, end, newest, context)).await;
                 }
                 Ok(Ok(stream)) => serve_http1(stream, end, newest, context).await,
                 Ok(Err(error)) if error.kind() == ErrorKind::NotConnected => {}
@@ -203,7 +206,7 @@ pub(super) async fn serve_http1<IO>(
     }
     if ended.is_some() {
         let linger = if unread { Some(LINGER) } else { context.last_call.linger() };
-        close(connection.into_parts().io.into_inner().into_inner(), linger).await;
+        Box::pin(close(connection.into_parts().io.into_inner().into_inner(), linger)).await;
     }
 }
 

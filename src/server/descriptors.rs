@@ -8,9 +8,8 @@ use crate::config::{Config, Data};
 const OWN: u64 = 48;
 /// Beside those, of each worker.
 const OWN_PER_WORKER: u64 = 8;
-/// Of a request in progress, beside its caller's connection: an upstream connection takes two, and as many idle ones
-/// are kept as are in use at most.
-const PER_REQUEST: u64 = 4;
+/// Of a connection to the upstream: a request in progress has one, and others are idle.
+const PER_UPSTREAM: u64 = 2;
 /// Connections to the operators' listener.
 const OPS: usize = 64;
 /// With fewer descriptors than these, operators have fewer connections, too.
@@ -19,8 +18,7 @@ const FEW: u64 = 1024;
 /// How many descriptors `config` could need.
 #[must_use]
 pub fn needed(config: &Config) -> u64 {
-    let data = &config.data;
-    own(data, OPS as u64) + data.max_connections as u64 + PER_REQUEST * data.max_requests as u64
+    own(&config.data, OPS as u64) + of_all_connections(config, config.upstream.max_idle)
 }
 
 /// The connections that operators may have.
@@ -34,19 +32,31 @@ fn of_operators_with(most: Option<u64>) -> usize {
     most.filter(|most| *most < FEW).map_or(OPS, part)
 }
 
-/// Lowers the limits of `config` to what `most` descriptors allow, in proportion, and says whether it did.
+/// Lowers the limits of `config` to what `most` descriptors allow, and says whether it did. What gives way first are
+/// idle connections to the upstream, as long as there are as many as requests in progress; then all, in proportion.
 pub fn fit(config: &mut Config, most: Option<u64>) -> bool {
     let Some(most) = most.filter(|most| *most < needed(config)) else { return false };
-    let data = &mut config.data;
-    let left = most.saturating_sub(own(data, of_operators_with(Some(most)) as u64));
-    let wanted = data.max_connections as u64 + PER_REQUEST * data.max_requests as u64;
+    let left = most.saturating_sub(own(&config.data, of_operators_with(Some(most)) as u64));
+    let least_idle = config.upstream.max_idle.min(config.data.max_requests);
+    let wanted = of_all_connections(config, least_idle);
+    if let Some(spare) = left.checked_sub(wanted) {
+        config.upstream.max_idle = least_idle + usize::try_from(spare / PER_UPSTREAM).unwrap_or(0);
+        return true;
+    }
     let part = |count: usize| {
         let part = u128::from(left) * (count as u128) / u128::from(wanted.max(1));
-        usize::try_from(part).unwrap_or(count).clamp(1, count)
+        usize::try_from(part).unwrap_or(count).clamp(count.min(1), count)
     };
-    data.max_connections = part(data.max_connections);
-    data.max_requests = part(data.max_requests);
+    config.data.max_connections = part(config.data.max_connections);
+    config.data.max_requests = part(config.data.max_requests);
+    config.upstream.max_idle = part(least_idle);
     true
+}
+
+/// Those of callers, and to the upstream.
+fn of_all_connections(config: &Config, idle: usize) -> u64 {
+    let data = &config.data;
+    data.max_connections as u64 + PER_UPSTREAM * (data.max_requests + idle) as u64
 }
 
 fn own(data: &Data, ops: u64) -> u64 {
@@ -61,34 +71,58 @@ mod tests {
     use super::*;
     use crate::config::{Source, load};
 
-    fn config() -> Config {
+    /// Of `callers` that use one endpoint, on two workers.
+    fn config_of(callers: usize) -> Config {
         let set = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let overrides = vec![set("data.workers", "2"), set("audit.output", "stdout")];
         let source = Source { path: "config/minimal.toml".into(), overrides, ..Source::default() };
-        load(&source).unwrap_or_else(|faults| panic!("{faults}")).config
+        let mut config = load(&source).unwrap_or_else(|faults| panic!("{faults}")).config;
+        assert_eq!(config.upstream.max_idle, 2 * 8, "of one caller");
+        config.upstream.max_idle = (2 * callers + 512).min(2 * callers * 8);
+        config
+    }
+
+    fn limits(config: &Config) -> (usize, usize, usize) {
+        (config.data.max_connections, config.data.max_requests, config.upstream.max_idle)
     }
 
     #[test]
     fn each_connection_and_forward_counts() {
-        assert_eq!(needed(&config()), 48 + 2 * 8 + 64 + 16 + 2 * 32 + 1024 + 4 * 512);
+        let own = 48 + 2 * 8 + 64 + 16 + 2 * 32;
+        assert_eq!(needed(&config_of(1)), own + 1024 + 2 * 512 + 2 * 16);
+        assert_eq!(needed(&config_of(1000)), own + 1024 + 2 * 512 + 2 * 2512);
     }
 
     #[test]
     fn enough_descriptors_change_nothing() {
-        for most in [None, Some(needed(&config()))] {
-            let mut config = config();
+        for most in [None, Some(needed(&config_of(1)))] {
+            let mut config = config_of(1);
             assert!(!fit(&mut config, most));
-            assert_eq!((config.data.max_connections, config.data.max_requests), (1024, 512));
+            assert_eq!(limits(&config), (1024, 512, 16));
+        }
+    }
+
+    #[test]
+    fn idle_connections_beyond_requests_in_progress_give_way_first() {
+        for (most, idle) in [(7279, 2511), (4096, 920), (3280, 512)] {
+            let mut config = config_of(1000);
+            assert!(fit(&mut config, Some(most)));
+            assert_eq!(limits(&config), (1024, 512, idle));
         }
     }
 
     #[test]
     fn few_descriptors_are_shared_out_in_proportion() {
-        for (most, connections, requests, ops) in [(2048, 613, 306, 64), (256, 32, 16, 16), (64, 1, 1, 4)] {
-            let mut config = config();
+        for (callers, most, shared, ops) in [
+            (1000, 2048, (613, 306, 306), 64),
+            (1, 2048, (905, 452, 14), 64),
+            (1, 256, (47, 23, 1), 16),
+            (1, 64, (1, 1, 1), 4),
+        ] {
+            let mut config = config_of(callers);
             assert!(fit(&mut config, Some(most)));
             assert_eq!(of_operators_with(Some(most)), ops);
-            assert_eq!((config.data.max_connections, config.data.max_requests), (connections, requests));
+            assert_eq!(limits(&config), shared);
         }
     }
 }

@@ -112,7 +112,7 @@ impl Readable for UnixStream {
     }
 }
 
-impl Readable for TlsStream<TcpStream> {
+impl Readable for Box<TlsStream<TcpStream>> {
     fn has_arrivals(&self) -> bool {
         arrived(self.get_ref().0)
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{CatchUnwind, Either};
-use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
@@ -19,6 +19,10 @@ use crate::audit::{CallerRequestId, Recorder};
 use crate::limits::Slot;
 use crate::reject::Reject;
 use crate::track::{Track, Tracks};
+
+/// Names a request: the caller's own id, echoed in the answer.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request whose end will be recorded. Made only here.
 pub struct Tracked<B> {
@@ -178,7 +182,7 @@ fn panicked(_panic: &(dyn Any + Send)) -> Reject {
 /// The caller's own request id, where it can be echoed safely: one header, 1 to 64 of
 /// `[A-Za-z0-9._-]`.
 fn echoed(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let id = single(headers, "x-request-id")?;
+    let id = single(headers, &X_REQUEST_ID)?;
     let safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     ((1..=64).contains(&id.len()) && id.as_bytes().iter().all(safe)).then_some(id)
 }
@@ -204,7 +208,7 @@ fn recordable(id: &HeaderValue) -> Option<CallerRequestId> {
 
 /// The trace id of a W3C `traceparent` of version 00.
 fn trace_id(headers: &HeaderMap) -> Option<u128> {
-    let text = single(headers, "traceparent")?.to_str().ok()?;
+    let text = single(headers, &TRACEPARENT)?.to_str().ok()?;
     let mut parts = text.split('-');
     let (version, trace) = (parts.next()?, parts.next()?);
     let well_formed =
@@ -212,7 +216,7 @@ fn trace_id(headers: &HeaderMap) -> Option<u128> {
     u128::from_str_radix(trace, 16).ok().filter(|id| well_formed && *id != 0)
 }
 
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h HeaderValue> {
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use tower::{Layer, Service};
 
 use super::Refused;
-use super::audit::Answer;
+use super::audit::{Answer, X_REQUEST_ID};
 use crate::ids::CallerId;
 use crate::limits::Slot;
 use crate::reject::{Exceeded, Limit, Reject};
@@ -27,7 +27,6 @@ use crate::track::Track;
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An answer is handed over in pieces of this size, so that a caller who leaves half-way is noticed.
 const PIECE_BYTES: usize = 64 << 10;

@@ -106,13 +106,15 @@ impl<B> Stage<Identified<B>> for Route {
 fn form<B>(request: &Request<B>) -> Result<(), Reject> {
     let headers = request.headers();
     let repeated = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
+    // Few requests repeat any name.
+    let any_repeated = headers.len() > headers.keys_len() && INTERPRETED.iter().any(repeated);
     let uri = request.uri();
     let origin_form = uri.path().starts_with('/') && uri.path().is_ascii();
     let absolute = request.version() < Version::HTTP_2 && uri.authority().is_some();
     let expects_other =
         headers.get(EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let known_version = matches!(request.version(), Version::HTTP_11 | Version::HTTP_2);
-    if !origin_form || absolute || expects_other || !known_version || INTERPRETED.iter().any(repeated) {
+    if !origin_form || absolute || expects_other || !known_version || any_repeated {
         return Err(Reject::BadRequest);
     }
     Ok(())

@@ -13,6 +13,7 @@ mod outgoing;
 mod pool;
 mod resolve;
 mod retry;
+mod shelves;
 mod signs;
 mod tally;
 mod told;

@@ -14,29 +14,40 @@ mod schemas;
 mod services;
 mod together;
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::canonical::Canonical;
 use super::collections::Named;
 use super::findings::Findings;
-use super::model::{Config, Credential, HttpVersion, Log, Rate, Roots, SecretRef, Upstream};
+use super::model::{
+    Caller, Config, Credential, Data, HttpVersion, Log, Rate, Roots, SecretRef, Service, Upstream,
+};
 use super::reader::{At, Field, Written, listed, nearest};
 use super::secrets::{Role, SecretUse, SecretUses};
 use super::units::Count;
 use super::written::{self, RateTable, Root};
+use crate::schema::Schema;
 
 /// More would not fit the indices that requests carry.
 const MOST_ENTRIES: usize = 4096;
 
-/// Judges `root` as a whole; `None` only after at least one fault was reported.
-pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Option<Config> {
+/// Judges `root` as a whole; `None` only after at least one fault was reported. Schemas that are among the `compiled`
+/// are not compiled again.
+pub(super) fn resolve(
+    root: &Root,
+    base: &Path,
+    compiled: &[Arc<Schema>],
+    findings: &mut Findings,
+) -> Option<Config> {
     let too_many = limit_entries(root, findings);
     let data = listeners::data(root, base, findings);
     let ops = listeners::ops(root);
     let upstream = upstream(root, base, findings);
     let audit = audit::audit(root, base, findings);
     let endpoints = endpoints::endpoints(root, findings);
-    let services = services::services(root, base, findings);
+    let services = services::services(root, base, compiled, findings);
     let callers = callers::callers(root, findings);
     let credentials = credentials(root, base);
     let log = log(root, findings);
@@ -51,18 +62,20 @@ pub(super) fn resolve(root: &Root, base: &Path, findings: &mut Findings) -> Opti
     for service in &services {
         canonical.schema(&service.name, &service.schema.digest());
     }
+    let (data, mut upstream, callers) = (data?, upstream?, callers?);
+    upstream.max_idle = most_idle(&data, &upstream, &callers, &services);
     Some(Config {
         digest: canonical.finish(),
         instance: instance(root),
-        data: data?,
+        data,
         ops: ops?,
         audit: audit?,
         log: log?,
-        upstream: upstream?,
+        upstream,
         endpoints: endpoints?,
         credentials: credentials?,
         services,
-        callers: callers?,
+        callers,
         schemas_dir: root.schemas_dir.value().map(|folder| base.join(&folder.0)),
         fixed: fixed::fixed(root, findings),
         secret_uses: SecretUses { list: secret_uses(root, base, findings).into() },
@@ -154,11 +167,24 @@ fn upstream(root: &Root, base: &Path, findings: &mut Findings) -> Option<Upstrea
         connect_timeout: written.connect_timeout.value()?.0,
         idle_timeout: written.idle_timeout.value()?.0,
         max_idle_per_caller: size(written.max_idle_per_caller.value()?.0),
+        max_idle: 0,
         answer_limit_bytes: written.answer_limit.value()?.0,
         retry: retry?,
         breaker: breaker?,
         plain_http_to_loopback: written.plain_http_to_loopback.value()?.0,
     })
+}
+
+/// One for each caller and endpoint that it may use, whichever worker its requests come through: with fewer, each
+/// request of many callers in turn would need a TLS handshake. Beside those, as many as requests in progress, each of
+/// which may leave one.
+fn most_idle(data: &Data, upstream: &Upstream, callers: &[Caller], services: &[Service]) -> usize {
+    let endpoints = |caller: &Caller| {
+        let used = caller.services.iter().filter_map(|service| services.get(usize::from(service.0)));
+        used.map(|service| service.endpoint).collect::<BTreeSet<_>>().len()
+    };
+    let places = data.workers * callers.iter().map(endpoints).sum::<usize>();
+    (places + data.max_requests).min(places * upstream.max_idle_per_caller)
 }
 
 fn log(root: &Root, findings: &mut Findings) -> Option<Log> {

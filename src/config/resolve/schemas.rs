@@ -15,24 +15,33 @@ use crate::schema::{Schema, SchemaFault, SchemaFiles, builtin};
 const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The schema files of this configuration, and what became of those that were compiled.
-pub(super) struct Schemas {
+pub(super) struct Schemas<'c> {
     /// `None`: built in.
     folder: Option<PathBuf>,
     files: SchemaFiles,
+    /// Of the configuration before.
+    known: &'c [Arc<Schema>],
     /// `None`: does not compile, which was reported.
     compiled: BTreeMap<String, Option<Arc<Schema>>>,
 }
 
-impl Schemas {
-    /// Reads the folder of the schemas, or takes what is built in; `None` after a report.
-    pub(super) fn of(root: &Root, base: &Path, findings: &mut Findings) -> Option<Self> {
+impl<'c> Schemas<'c> {
+    /// Reads the folder of the schemas, or takes what is built in; `None` after a report. What is among the `known` is
+    /// not compiled again.
+    pub(super) fn of(
+        root: &Root,
+        base: &Path,
+        known: &'c [Arc<Schema>],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let compiled = BTreeMap::new();
         if root.schemas_dir.is_absent() {
-            return Some(Self { folder: None, files: builtin(), compiled: BTreeMap::new() });
+            return Some(Self { folder: None, files: builtin(), known, compiled });
         }
         let at = root.schemas_dir.at()?;
         let folder = base.join(&at.value.0);
         let files = read_folder(&folder, &at.spot, findings)?;
-        Some(Self { folder: Some(folder), files, compiled: BTreeMap::new() })
+        Some(Self { folder: Some(folder), files, known, compiled })
     }
 
     /// The compiled schema of the file `name`, which stands at `spot`; compiled once, reported once.
@@ -59,8 +68,8 @@ impl Schemas {
         if let Some(known) = self.compiled.get(name) {
             return known.clone();
         }
-        let schema = match Schema::compile(name, &self.files) {
-            Ok(schema) => Some(Arc::new(schema)),
+        let schema = match Schema::compile_unless_known(name, &self.files, self.known) {
+            Ok(schema) => Some(schema),
             Err(faults) => {
                 self.report(name, &faults, spot, findings);
                 None

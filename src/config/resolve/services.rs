@@ -1,6 +1,7 @@
 //! Which services are there, and which schema does each obey?
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::endpoints::endpoint_of;
 use super::entries;
@@ -11,9 +12,15 @@ use crate::config::model::Service;
 use crate::config::reader::At;
 use crate::config::written::{self, Root};
 use crate::ids::EndpointId;
+use crate::schema::Schema;
 
-pub(super) fn services(root: &Root, base: &Path, findings: &mut Findings) -> Option<Box<[Service]>> {
-    let mut schemas = Schemas::of(root, base, findings);
+pub(super) fn services(
+    root: &Root,
+    base: &Path,
+    compiled: &[Arc<Schema>],
+    findings: &mut Findings,
+) -> Option<Box<[Service]>> {
+    let mut schemas = Schemas::of(root, base, compiled, findings);
     let mut resolved = Vec::new();
     let mut complete = true;
     for (name, at) in entries(&root.services) {
@@ -30,7 +37,7 @@ fn service(
     root: &Root,
     name: &str,
     at: &At<written::Service>,
-    schemas: Option<&mut Schemas>,
+    schemas: Option<&mut Schemas<'_>>,
     findings: &mut Findings,
 ) -> Option<Service> {
     let endpoint = endpoint_of(root, &at.value, findings);
