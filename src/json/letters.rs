@@ -10,10 +10,12 @@ pub(crate) fn are_letters(bytes: &[u8]) -> bool {
     bytes.chunks(1024).all(|chunk| none_beyond(chunk, |byte| distance(byte).min(byte ^ b'\\')))
 }
 
-/// How many `\/` begin in `block`, if it holds nothing but them and letters; `shifted` is one byte further, and
-/// `none_before` is a guess that there are none.
+/// How many `\/` begin in the first `N` bytes of `rest`, if those hold nothing but them and letters; `none_before` is
+/// a guess that there are none.
 #[inline(always)]
-pub(super) fn solidi<const N: usize>(block: &[u8; N], shifted: &[u8; N], none_before: bool) -> Option<usize> {
+pub(super) fn solidi<const N: usize>(rest: &[u8], none_before: bool) -> Option<usize> {
+    let reach = rest.get(..=N)?;
+    let (block, shifted) = (reach.first_chunk::<N>()?, reach.last_chunk::<N>()?);
     if none_before && none_beyond(block, distance) {
         return Some(0);
     }
@@ -24,6 +26,25 @@ pub(super) fn solidi<const N: usize>(block: &[u8; N], shifted: &[u8; N], none_be
         solidi = solidi.wrapping_add(backslash);
     }
     (others == 0 && are_letters(block)).then_some(usize::from(solidi))
+}
+
+/// How many `\u002B` and `\u002F` begin in the first `N` bytes of `rest`, if those hold nothing but them and letters.
+#[inline(always)]
+pub(super) fn signs<const N: usize>(rest: &[u8]) -> Option<usize> {
+    let reach = rest.get(..N + 5)?;
+    let [block, u, zero, nought, two, digit] =
+        [0, 1, 2, 3, 4, 5].map(|by| reach.get(by..)?.first_chunk::<N>());
+    let block = block?;
+    let behind = u?.iter().zip(zero?).zip(nought?).zip(two?).zip(digit?);
+    let (mut others, mut signs) = (0_u8, 0_u8);
+    for (&byte, ((((&u, &zero), &nought), &two), &digit)) in block.iter().zip(behind) {
+        let backslash = if byte == b'\\' { 0xFF } else { 0 };
+        // `B`, `b`, `F` and `f` are alike but for these two bits.
+        others |= backslash
+            & ((u ^ b'u') | (zero ^ b'0') | (nought ^ b'0') | (two ^ b'2') | ((digit | 0x24) ^ b'f'));
+        signs = signs.wrapping_sub(backslash);
+    }
+    (others == 0 && are_letters(block)).then_some(usize::from(signs))
 }
 
 /// Whether each byte has a `distance` of 0.

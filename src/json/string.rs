@@ -12,11 +12,12 @@ pub(super) struct Scanned {
     /// Escapes, a surrogate pair counting as one.
     pub(super) count: usize,
     pub(super) non_ascii: bool,
-    /// Long, and nothing but letters of base64, `\/` and at most two `=` at the end.
+    /// Long, and nothing but letters of base64 and at most two `=` at the end; the escapes are `\/` only, or
+    /// `\u002B` and `\u002F` only.
     pub(super) letters: bool,
 }
 
-/// Letters of base64 that are judged at once; it must hold no more `\/` than a byte counts.
+/// Letters of base64 that are judged at once; it must hold no more escapes than a byte counts.
 const BLOCK: usize = 256;
 
 /// Bytes of other text that are judged at once. The loop over them has no branch, so it compiles to vector
@@ -28,15 +29,22 @@ const HEAD: usize = 24;
 
 /// Scans the string whose first byte after the opening quote is at `start`.
 ///
-/// Base64 written by PHP has `\/` about once in 64 bytes, so that escape is judged and counted with the
-/// plain bytes: a string full of them takes as long as one without.
+/// Base64 written by PHP has `\/` about once in 64 bytes, and by .NET `\u002B`, so those escapes are judged and
+/// counted with the plain bytes: a string full of them takes hardly longer than one without.
 ///
 /// # Errors
 ///
 /// The offset of what is not allowed in a string, or of the end of the input.
 pub(super) fn scan(input: &[u8], start: usize) -> Result<Scanned, usize> {
-    let mut scan =
-        Scan { input, at: start, solidi: 0, others: 0, non_ascii: false, letters_until: Some(start) };
+    let mut scan = Scan {
+        input,
+        at: start,
+        solidi: 0,
+        signs: 0,
+        others: 0,
+        non_ascii: false,
+        letters_until: Some(start),
+    };
     let mut careful_until = start.saturating_add(HEAD);
     loop {
         if let Some(end) = scan.step_bytes(careful_until)? {
@@ -45,6 +53,7 @@ pub(super) fn scan(input: &[u8], start: usize) -> Result<Scanned, usize> {
         scan.step_letters();
         scan.step_chunks();
         careful_until = scan.at.saturating_add(CHUNK);
+        scan.step_runs(careful_until)?;
     }
 }
 
@@ -52,19 +61,22 @@ struct Scan<'a> {
     input: &'a [u8],
     at: usize,
     solidi: usize,
+    /// `\u002B` and `\u002F`: `+` and `/`, as .NET writes the former.
+    signs: usize,
     others: usize,
     non_ascii: bool,
-    /// Up to where all is known to be letters of base64 and `\/`; `None` once the next block was not.
+    /// Up to where all is known to be letters of base64, escaped or not; `None` once the next block was not.
     letters_until: Option<usize>,
 }
 
 impl Scan<'_> {
-    /// Steps over whole blocks of letters of base64 and `\/`, if all has been so.
+    /// Steps over whole blocks of letters of base64, with `\/` or `\u002B` among them, if all has been so.
     fn step_letters(&mut self) {
-        let mut rest = self.input.get(self.at..).unwrap_or_default();
+        let input = self.input;
+        let mut rest = input.get(self.at..).unwrap_or_default();
         let Some((from, first)) = self.letters_until.zip(rest.first_chunk::<BLOCK>()) else { return };
-        let behind = self.input.get(from..self.at).unwrap_or_default();
-        if self.others > 0 || !are_letters(behind) {
+        let behind = input.get(from..self.at).unwrap_or_default();
+        if !self.may_be_letters() || !are_letters(behind) {
             self.letters_until = None;
             return;
         }
@@ -72,15 +84,33 @@ impl Scan<'_> {
         if memchr::memchr(b'"', first).is_some() {
             return;
         }
-        while let (Some((block, behind)), Some((shifted, _))) =
-            (rest.split_first_chunk::<BLOCK>(), rest.get(1..).and_then(<[u8]>::split_first_chunk::<BLOCK>))
-        {
-            let Some(solidi) = letters::solidi(block, shifted, self.solidi == 0) else { break };
-            self.solidi = self.solidi.saturating_add(solidi);
-            self.at = self.at.saturating_add(BLOCK);
-            rest = behind;
+        while self.step_block(rest) {
+            rest = rest.get(BLOCK..).unwrap_or_default();
         }
         self.letters_until = Some(self.at);
+    }
+
+    /// Steps over a block of letters whose escapes are such as there have been; `rest` begins where it would.
+    #[inline(always)]
+    fn step_block(&mut self, rest: &[u8]) -> bool {
+        if self.signs == 0
+            && let Some(solidi) = letters::solidi::<BLOCK>(rest, self.solidi == 0)
+        {
+            self.solidi = self.solidi.saturating_add(solidi);
+        } else if self.solidi == 0
+            && let Some(signs) = letters::signs::<BLOCK>(rest)
+        {
+            self.signs = self.signs.saturating_add(signs);
+        } else {
+            return false;
+        }
+        self.at = self.at.saturating_add(BLOCK);
+        true
+    }
+
+    /// Whether no escape has been met with which letters are not known: see [`Scanned::letters`].
+    fn may_be_letters(&self) -> bool {
+        self.others == 0 && (self.solidi == 0 || self.signs == 0)
     }
 
     /// Steps over whole chunks of plain ASCII and `\/`, up to the first that holds anything else.
@@ -100,6 +130,22 @@ impl Scan<'_> {
         }
     }
 
+    /// Steps over plain ASCII, eight bytes at once, and escapes, to `until` or a little further, up to the first that
+    /// is neither.
+    fn step_runs(&mut self, until: usize) -> Result<(), usize> {
+        while self.at < until {
+            match self.input.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+                Some([b'\\', ..]) => self.step_escape()?,
+                Some(word) => match first_stop(*word) {
+                    Some(0) => return Ok(()),
+                    stop => self.at = self.at.saturating_add(stop.unwrap_or(8)),
+                },
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
     /// Steps byte by byte to `until` or a little further; gives the offset of the closing quote if met.
     fn step_bytes(&mut self, until: usize) -> Result<Option<usize>, usize> {
         while self.at < until {
@@ -114,12 +160,18 @@ impl Scan<'_> {
         Ok(None)
     }
 
+    #[inline(always)]
     fn step_escape(&mut self) -> Result<(), usize> {
         let after = self.input.get(self.at.saturating_add(1)..).unwrap_or_default();
         let length = match after {
             [b'/', ..] => {
                 self.solidi = self.solidi.saturating_add(1);
                 self.at = self.at.saturating_add(2);
+                return Ok(());
+            }
+            [b'u', b'0', b'0', b'2', b'B' | b'b' | b'F' | b'f', ..] => {
+                self.signs = self.signs.saturating_add(1);
+                self.at = self.at.saturating_add(6);
                 return Ok(());
             }
             [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
@@ -139,17 +191,18 @@ impl Scan<'_> {
     }
 
     fn finish(&self, start: usize, end: usize) -> Scanned {
-        let escapes = match (self.solidi, self.others) {
+        let others = self.signs.saturating_add(self.others);
+        let escapes = match (self.solidi, others) {
             (0, 0) => Escapes::None,
             (_, 0) => Escapes::Solidus,
             _ => Escapes::Any,
         };
-        let count = self.solidi.saturating_add(self.others);
+        let count = self.solidi.saturating_add(others);
         Scanned { end, escapes, count, non_ascii: self.non_ascii, letters: self.is_letters(start, end) }
     }
 
     fn is_letters(&self, start: usize, end: usize) -> bool {
-        if end.saturating_sub(start) < BLOCK || self.others > 0 {
+        if end.saturating_sub(start) < BLOCK || !self.may_be_letters() {
             return false;
         }
         let Some(tail) = self.letters_until.and_then(|until| self.input.get(until..end)) else {
@@ -173,6 +226,19 @@ fn judge(chunk: &[u8; CHUNK], shifted: &[u8; CHUNK]) -> (bool, usize) {
         solidi = solidi.wrapping_add(backslash);
     }
     (stops != 0, usize::from(solidi))
+}
+
+/// Where in `word` the first byte stands that is no plain ASCII, or a quote, or a backslash.
+#[inline(always)]
+fn first_stop(word: [u8; 8]) -> Option<usize> {
+    const EACH: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(word);
+    // The highest bit of a byte tells; what is borrowed from its neighbours changes only those behind the first. With
+    // that bit flipped a quote comes to stand directly above the control characters.
+    let quote_or_control = (word ^ (0x02 * EACH)).wrapping_sub(0x21 * EACH);
+    let backslash = (word ^ (0x5C * EACH)).wrapping_sub(EACH);
+    let stops = (word | quote_or_control | backslash) & (0x80 * EACH);
+    (stops != 0).then(|| (stops.trailing_zeros() / 8) as usize)
 }
 
 /// Length of a `\u` escape, given what follows the `u`; `None` for bad digits and lone surrogates.

@@ -154,6 +154,89 @@ fn a_long_text_is_known_as_base64_if_it_is() {
 }
 
 #[test]
+fn a_long_text_of_dotnet_is_known_as_base64_if_it_is() {
+    for at in 0..700 {
+        for (piece, is_base64) in [
+            (r"\u002B", true),
+            (r"\u002b", true),
+            (r"\u002F", true),
+            (r"\u002f\u002B", true),
+            (r"+/\u002B", true),
+            (r"\/\u002B", false),
+            (r"\u002B\/", false),
+            (r"\u002B\u0041", false),
+            (r"\u002D", false),
+            (r"\u002Bé", false),
+            (r"\\u002B", false),
+            (r"\u012B", false),
+            (r"\u102B", false),
+            (r"\u003B", false),
+            (r"\u003D", false),
+        ] {
+            for rest in ["b".repeat(700 - at), format!(r"\u002B{}", "b".repeat(700 - at))] {
+                let written = format!("{}{piece}{rest}", "a".repeat(at));
+                let document = good(format!("{{\"t\":\"{written}\"}}"));
+                let text = document.root().member("t").unwrap().text().unwrap();
+                assert_eq!(text.is_known_base64(), is_base64, "{piece} at {at}");
+                let read: String = serde_json::from_str(&format!("\"{written}\"")).unwrap();
+                assert_eq!((text.unescaped_len(), text.char_count()), (read.len(), read.chars().count()));
+                assert_eq!((text.escapes(), text.is_ascii()), (Escapes::Any, read.is_ascii()));
+                assert!(text.unescape() == read, "{piece} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn escapes_are_found_and_counted_wherever_they_stand_behind_others() {
+    for start in 0..100 {
+        for at in 0..100 {
+            for escape in [r"\u00e9", r"\n", r"\\", r#"\""#, r"\/", r"\ud83d\ude00", r"\u002B"] {
+                let written = format!("{}\\n{}{escape}b", "a".repeat(start), "~".repeat(at));
+                let document = good(format!("{{\"t\":\"{written}\"}}"));
+                let text = document.root().member("t").unwrap().text().unwrap();
+                assert_eq!((text.escapes(), text.escape_count()), (Escapes::Any, 2), "{start} {at} {escape}");
+                assert_eq!(text.raw(), written.as_bytes(), "{start} {at} {escape}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_byte_is_judged_behind_an_escape_as_in_front_of_it() {
+    for at in 0..20 {
+        for byte in 0..=255 {
+            let run = [&[b'a'].repeat(at)[..], &[byte], b"\":1!"].concat();
+            let fault_of = |before: &str| {
+                let Malformed::Syntax { offset } = fault([before.as_bytes(), &run].concat()) else {
+                    panic!()
+                };
+                offset as usize - before.len()
+            };
+            let first = fault_of("{\"");
+            for before in 25..40 {
+                let long = format!("{{\"{}\\n", "a".repeat(before));
+                assert_eq!(fault_of(&long), first, "{byte} at {at} behind {before}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bad_escape_is_found_wherever_it_stands_among_those_of_dotnet() {
+    for at in 0..600 {
+        for bad in [r"\u002", r"\u002G", r"\u00", r"\u", r"\x", r"\u02B", r"\ud800", r"\udc00"] {
+            for unit in ["a", r"aaaaaaaaaaaaaaaa\u002B"] {
+                let before = unit.repeat(at / unit.len()) + &"a".repeat(at % unit.len());
+                let body = format!("{{\"t\":\"{before}{bad}~{}\"}}", unit.repeat(400 / unit.len()));
+                let offset = 6 + before.len() as u32;
+                assert_eq!(fault(&body), Malformed::Syntax { offset }, "{bad} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_bad_byte_is_found_wherever_it_stands_in_a_long_string() {
     for at in 0..700 {
         for bad in

@@ -12,6 +12,9 @@ pub struct Text<'a> {
     tag: Tag,
 }
 
+/// By how much `\u002B` is longer than what it stands for.
+const SIGN_EXCESS: usize = 5;
+
 /// Which escapes a string has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escapes {
@@ -47,27 +50,34 @@ impl<'a> Text<'a> {
     }
 
     /// Whether the text is known to be letters of the alphabet of base64, and at most two `=` at the end. Known of
-    /// texts of 256 bytes and more that are written without other escapes than `\/`; of others it is `false`.
+    /// texts of 256 bytes and more whose escapes are `\/` only, as PHP writes slashes, or `\u002B` and `\u002F` only,
+    /// as .NET writes `+`; of others it is `false`.
     #[must_use]
     pub fn is_known_base64(&self) -> bool {
         self.tag.has_letters()
     }
 
-    /// Length in bytes after unescaping. Scans the text only where [`Escapes::Any`] applies.
+    /// Length in bytes after unescaping. Scans the text only where [`Escapes::Any`] applies and it is not known as
+    /// base64.
     #[must_use]
     pub fn unescaped_len(&self) -> usize {
         match self.escapes() {
             Escapes::None => self.raw.len(),
             Escapes::Solidus => self.raw.len().saturating_sub(self.escape_count()),
+            Escapes::Any if self.is_known_base64() => {
+                self.raw.len().saturating_sub(SIGN_EXCESS.saturating_mul(self.escape_count()))
+            }
             Escapes::Any => self.chars().map(char::len_utf8).sum(),
         }
     }
 
-    /// Length in Unicode code points after unescaping. Scans the text unless it is ASCII as written without
-    /// other escapes than `\/`.
+    /// Length in Unicode code points after unescaping. Scans the text unless it is known as base64, or ASCII as
+    /// written without other escapes than `\/`.
     #[must_use]
     pub fn char_count(&self) -> usize {
-        if self.escapes() == Escapes::Any {
+        if self.is_known_base64() {
+            self.unescaped_len()
+        } else if self.escapes() == Escapes::Any {
             self.chars().count()
         } else if self.tag.has_non_ascii() {
             let continuing = self.raw.iter().filter(|&&byte| byte & 0xC0 == 0x80).count();
@@ -118,17 +128,12 @@ impl<'a> Text<'a> {
 
     fn copy_unescaped(&self) -> String {
         let mut copy = String::with_capacity(self.raw.len());
-        let mut rest = self.written();
-        while let Some((plain, escaped)) =
-            memchr::memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at))
-        {
-            let mut characters = Characters { rest: escaped.chars() };
-            copy.push_str(plain);
-            copy.extend(characters.next());
-            rest = characters.rest.as_str();
+        let mut characters = self.chars();
+        loop {
+            copy.push_str(characters.take_plain());
+            let Some(escaped) = characters.next() else { return copy };
+            copy.push(escaped);
         }
-        copy.push_str(rest);
-        copy
     }
 
     /// The text as written. The tokeniser has checked the UTF-8, so the default is never taken.
@@ -143,7 +148,21 @@ pub struct Characters<'a> {
     rest: Chars<'a>,
 }
 
-impl Characters<'_> {
+impl<'a> Characters<'a> {
+    /// Takes what stands before the next escape, all of it at once.
+    #[inline]
+    pub fn take_plain(&mut self) -> &'a str {
+        let rest = self.rest.as_str();
+        // Escapes often stand together, and a search that ends at once costs more than a look.
+        if rest.as_bytes().first() == Some(&b'\\') {
+            return "";
+        }
+        let end = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
+        let (plain, escaped) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        self.rest = escaped.chars();
+        plain
+    }
+
     fn unescape(&mut self) -> Option<char> {
         Some(match self.rest.next()? {
             'b' => '\u{8}',
@@ -175,6 +194,7 @@ impl Characters<'_> {
 impl Iterator for Characters<'_> {
     type Item = char;
 
+    #[inline]
     fn next(&mut self) -> Option<char> {
         match self.rest.next()? {
             '\\' => self.unescape(),

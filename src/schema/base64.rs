@@ -4,7 +4,8 @@
 //! bytes as received (of a long text the parser has done so while it looked for its end), the size follows from the
 //! length, and only the first bytes are decoded. `\/`, which PHP writes for every slash, stays on the fast way: in
 //! valid JSON whose only escapes are `\/` every backslash stands before a slash, so it may be taken for a letter of the
-//! alphabet and subtracted from the length.
+//! alphabet and subtracted from the length. So does `\u002B`, which .NET writes for every `+`, where the parser knows
+//! that there are no other escapes.
 
 use super::escaped::{Piece, Pieces};
 use crate::json::{Escapes, Text, are_letters};
@@ -31,23 +32,16 @@ impl Head {
 /// Whether `text` is base64 of RFC 4648, section 4, in its one canonical spelling: whole groups of four,
 /// padding at the end only, unused bits zero, no white space.
 pub(super) fn is_canonical(text: Text<'_>) -> bool {
-    match text.escapes() {
-        Escapes::None | Escapes::Solidus => is_canonical_as_written(text),
-        Escapes::Any => Shape::of(text).is_canonical(),
-    }
+    if is_measured(text) { is_canonical_as_measured(text) } else { Shape::of(text).is_canonical() }
 }
 
 /// How many bytes `text` decodes to, by its length; meaningful where [`is_canonical`] holds.
 pub(super) fn decoded_bytes(text: Text<'_>) -> u64 {
-    let (letters, padding) = match text.escapes() {
-        Escapes::None | Escapes::Solidus => {
-            let padding = text.raw().iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-            (text.unescaped_len(), padding)
-        }
-        Escapes::Any => {
-            let shape = Shape::of(text);
-            (shape.letters, shape.padding)
-        }
+    let (letters, padding) = if is_measured(text) {
+        (text.unescaped_len(), text.raw().iter().rev().take(2).take_while(|byte| **byte == b'=').count())
+    } else {
+        let shape = Shape::of(text);
+        (shape.letters, shape.padding)
     };
     let bits = (letters as u64).saturating_sub(padding as u64).saturating_mul(6);
     bits / 8
@@ -60,21 +54,26 @@ pub(super) fn head(text: Text<'_>) -> Head {
     head_of(Pieces::of(start).flat_map(Piece::bytes).map(sextet))
 }
 
-/// Of a text without other escapes than `\/`.
-fn is_canonical_as_written(text: Text<'_>) -> bool {
+/// Whether the length of `text` is known without a look at it, and its padding is not escaped.
+fn is_measured(text: Text<'_>) -> bool {
+    text.escapes() != Escapes::Any || text.is_known_base64()
+}
+
+fn is_canonical_as_measured(text: Text<'_>) -> bool {
     let (body, unused_bits) = match text.raw() {
         [] => return true,
         [body @ .., b'=', b'='] => (body, 0b1111),
         [body @ .., b'='] => (body, 0b11),
         body => (body, 0),
     };
+    // Of a last `\u002B` this is the `B`: in its value some of the unused bits are set, as they are in that of `+`.
     let last = body.last().copied().and_then(sextet);
     text.unescaped_len().is_multiple_of(4)
         && last.is_some_and(|last| last & unused_bits == 0)
         && (text.is_known_base64() || are_letters(body))
 }
 
-/// What a string with escapes of any kind is made of (.NET writes `+` as `\u002B`).
+/// What a string with escapes of any kind is made of.
 #[derive(Default)]
 struct Shape {
     letters: usize,
@@ -240,6 +239,36 @@ mod tests {
     }
 
     #[test]
+    fn the_last_letter_of_a_long_text_of_dotnet_is_judged_by_what_its_escape_stands_for() {
+        for (end, canonical) in [
+            (r"AA\u002BA", true),
+            (r"AAA\u002B", true),
+            (r"AAA\u002f", true),
+            (r"AA\u002B=", false),
+            (r"A\u002B==", false),
+            (r"AA\u002b=", false),
+            (r"A\u002b==", false),
+            (r"AA\u002F=", false),
+            (r"A\u002F==", false),
+            (r"AA\u002f=", false),
+            (r"A\u002f==", false),
+            (r"AA0=", true),
+            (r"A\u002BA=", true),
+            (r"\u002BA==", true),
+            (r"\u002BB==", false),
+            (r"\u002B\u002B\u002B\u002B", true),
+            (r"\u002B\u002B\u002B", false),
+            (r"\u002BAA\u003D", true),
+            (r"\u002B\/AA", true),
+        ] {
+            for letters in [0, 4, 256, 1024] {
+                let written = format!(r"\u002BAAA{}{end}", "A".repeat(letters));
+                assert_eq!(of(&written, is_canonical), canonical, "{end} behind {letters}");
+            }
+        }
+    }
+
+    #[test]
     fn a_head_is_read_whatever_escape_stands_where_it_ends() {
         let file = [b"%PDF-1.7".as_slice(), &[0xFB; 500]].concat();
         let plain = STANDARD.encode(&file);
@@ -250,7 +279,29 @@ mod tests {
         }
     }
 
+    /// As .NET writes it, the last of `+` and `/` escaped alike.
+    fn by_dotnet(plain: &str) -> [String; 2] {
+        let plus = plain.replace('+', r"\u002B");
+        [plus.replace('/', r"\u002f"), plus]
+    }
+
     proptest! {
+        #[test]
+        fn what_dotnet_writes_is_judged_as_the_base64_crate_judges_it(
+            bytes in proptest::collection::vec(any::<u8>(), 150..1500), end in "[+/AB=]{0,5}"
+        ) {
+            // The last letters decide: a `+` in front of padding has bits set that must be unused.
+            let text = format!("{}{end}", STANDARD.encode(&bytes));
+            let expected = STANDARD.decode(&text);
+            for written in by_dotnet(&text) {
+                prop_assert_eq!(of(&written, is_canonical), expected.is_ok(), "{}", written);
+                if let Ok(decoded) = &expected {
+                    prop_assert_eq!(of(&written, decoded_bytes), decoded.len() as u64);
+                    prop_assert_eq!(of(&written, |text| head(text).bytes().to_vec()), &decoded[..HEAD_BYTES]);
+                }
+            }
+        }
+
         #[test]
         fn what_the_base64_crate_writes_is_canonical_and_measured(bytes: Vec<u8>) {
             for written in spellings(&STANDARD.encode(&bytes)) {

@@ -7,7 +7,7 @@ use aho_corasick::packed::Searcher;
 use zeroize::Zeroizing;
 
 use super::forms::{Form, encoded};
-use crate::json::{Document, Escapes};
+use crate::json::{Document, Escapes, Text};
 use crate::secret::Secret;
 
 /// At most so much of each needle is searched for first, of all of them at once. It is kept in memory that is not
@@ -70,10 +70,10 @@ impl Needles {
     /// one, [`Needles::found_in`] finds it.
     #[must_use]
     pub fn found_unescaped(&self, document: &Document) -> bool {
+        let mut window = Window::of(self, Encoded::MaybePercent);
         document.strings().filter(|text| text.escapes() == Escapes::Any).any(|text| {
-            let (mut window, mut buffer) = (Window::of(self, Encoded::MaybePercent), [0; 4]);
-            text.chars().any(|character| window.push(character.encode_utf8(&mut buffer).as_bytes()))
-                || window.ends()
+            window.bytes.clear();
+            window.push_unescaped(text) || window.ends()
         })
     }
 
@@ -132,6 +132,22 @@ struct Window<'a> {
 impl<'a> Window<'a> {
     fn of(needles: &'a Needles, encoded: Encoded) -> Self {
         Self { needles, encoded, bytes: Zeroizing::new(Vec::new()) }
+    }
+
+    /// Takes all of `text`; `true` when the password was found.
+    fn push_unescaped(&mut self, text: Text<'_>) -> bool {
+        let (mut characters, mut buffer) = (text.chars(), [0; 4]);
+        loop {
+            let Some(character) = characters.next() else { return false };
+            if self.push(character.encode_utf8(&mut buffer).as_bytes()) {
+                return true;
+            }
+            // A long run is taken piece by piece: the window stays small.
+            let run = characters.take_plain();
+            if !run.is_empty() && run.as_bytes().chunks(PIECE_BYTES).any(|piece| self.push(piece)) {
+                return true;
+            }
+        }
     }
 
     /// Takes more; `true` when the password was found.
@@ -234,6 +250,33 @@ mod tests {
             crate::json::parse(bytes::Bytes::from_static(body), &crate::json::Caps::ANSWER).unwrap();
         assert!(!needles.found_in(body));
         assert!(needles.found_unescaped(&document));
+    }
+
+    #[test]
+    fn a_password_among_escapes_is_found_wherever_pieces_and_windows_end() {
+        let needles = needles("a long password");
+        let unescaped = |written: &str| {
+            let body = format!(r#"{{"x":"\n","y":"{written}"}}"#);
+            assert!(!needles.found_in(body.as_bytes()));
+            needles.found_unescaped(&crate::json::parse(body.into(), &crate::json::Caps::ANSWER).unwrap())
+        };
+        let spelled = r"a\u0020long p\u0061ssword";
+        let borders = [PIECE_BYTES, WINDOW_BYTES, 2 * WINDOW_BYTES];
+        for before in borders.into_iter().flat_map(|border| border - 20..border + 5) {
+            let run = "x".repeat(before);
+            for front in ["", r"%41\u00e9"] {
+                assert!(unescaped(&format!(r"{front}{run}{spelled}\n")), "{front} {before}");
+                assert!(!unescaped(&format!(r"{run}{front}a\u0020long passwor")));
+            }
+        }
+    }
+
+    #[test]
+    fn two_strings_hold_no_password_between_them() {
+        let body = br#"{"x\n a long ": "pass\u0077ord", "y": "a long \u0070ass", "z": "word\n"}"#;
+        let document =
+            crate::json::parse(bytes::Bytes::from_static(body), &crate::json::Caps::ANSWER).unwrap();
+        assert!(!needles("a long password").found_unescaped(&document));
     }
 
     #[test]
