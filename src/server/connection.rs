@@ -33,6 +33,10 @@ use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::stages::Reply;
 
+/// What all connections together may have room for that is read at once and is in no budget, and one of them: the more,
+/// the fewer calls into the kernel a large body takes. A connection keeps that room.
+const READ_AT_ONCE_BYTES: usize = 64 << 20;
+const MOST_READ_AT_ONCE_BYTES: usize = 400 << 10;
 /// Streams at once on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
 /// Streams that a peer may open and reset before it is cut off (CVE-2023-44487).
@@ -46,6 +50,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) struct Context {
     patience: Patience,
     max_head_bytes: usize,
+    read_at_once_bytes: usize,
     last_call: LastCall,
     metrics: Arc<Metrics>,
 }
@@ -63,6 +68,10 @@ impl Context {
                 min_rate_bytes_per_s: data.min_body_rate_bytes_per_s,
             },
             max_head_bytes: data.max_head_bytes,
+            read_at_once_bytes: (READ_AT_ONCE_BYTES / data.max_connections.max(1))
+                .min(MOST_READ_AT_ONCE_BYTES)
+                .max(data.max_head_bytes)
+                .max(8 << 10),
             last_call: LastCall::new(drained, data.drain_grace, is_near),
             metrics: Arc::clone(&gateway.metrics),
         }
@@ -166,7 +175,8 @@ pub(super) async fn serve_http1<IO>(
         // Heads have their deadline in `Activity`, which tells an idle connection from a slow head.
         .header_read_timeout(None)
         .half_close(false)
-        .max_buf_size(context.max_head_bytes.max(8 << 10))
+        .max_header_size(context.max_head_bytes)
+        .max_buf_size(context.read_at_once_bytes)
         .serve_connection(io, service);
     let ended = {
         let mut quiet = pin!(context.last_call.over_for(&activity));

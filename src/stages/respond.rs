@@ -29,7 +29,7 @@ const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// An answer is handed over in pieces of this size, so that a caller who leaves half-way is noticed.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Puts [`Respond`] into the stack.
 #[derive(Clone)]
