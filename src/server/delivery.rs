@@ -53,21 +53,28 @@ impl Deliveries {
     }
 }
 
-/// A body whose request is in progress until it was handed over.
+/// A body whose request is in progress until its last byte was sent.
 pub(super) struct Delivered {
     reply: Reply,
+    progress: Arc<Progress>,
+}
+
+/// Kept by the bytes of an answer.
+struct Delivery {
     progress: Arc<Progress>,
     activity: Arc<Activity>,
     _in_progress: InProgress,
 }
 
 impl Delivered {
-    pub(super) fn new(reply: Reply, activity: Arc<Activity>, in_progress: InProgress) -> Self {
-        Self { reply, progress: activity.deliveries().begin(), activity, _in_progress: in_progress }
+    pub(super) fn new(mut reply: Reply, activity: Arc<Activity>, in_progress: InProgress) -> Self {
+        let progress = activity.deliveries().begin();
+        reply.held_with(Delivery { progress: Arc::clone(&progress), activity, _in_progress: in_progress });
+        Self { reply, progress }
     }
 }
 
-impl Drop for Delivered {
+impl Drop for Delivery {
     fn drop(&mut self) {
         self.activity.deliveries().end(&self.progress);
     }

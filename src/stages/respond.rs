@@ -293,10 +293,28 @@ impl Reply {
 }
 
 impl Reply {
+    /// Keeps `guard` until the last byte is sent or given up: hyper may hold pieces for a caller who does not read.
+    pub fn held_with<G: Send + 'static>(&mut self, guard: G) {
+        let bytes = std::mem::take(&mut self.rest);
+        self.rest = Bytes::from_owner(Held { bytes, _guard: guard });
+    }
+
     /// Who asked, where that was found out.
     #[must_use]
     pub fn caller(&self) -> Option<CallerId> {
         self.track.identity().0
+    }
+}
+
+/// Bytes that somebody waits for the end of.
+struct Held<G> {
+    bytes: Bytes,
+    _guard: G,
+}
+
+impl<G> AsRef<[u8]> for Held<G> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -100,6 +100,26 @@ fn a_stream_that_nobody_reads_is_given_up() {
     wait_for_events(&gateway, "reader_timeout", 1.0);
 }
 
+/// A small answer is handed over as soon as there is room for its first byte.
+#[test]
+fn an_answer_whose_rest_waits_for_its_reader_is_not_idle() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .tls()
+        .set("data.idle_timeout", "200ms")
+        .set("data.min_body_rate", "1GiB/s")
+        .start();
+    run(async {
+        let mut sender = connect(&gateway, 1).await;
+        let unread = sender.send_request(request(KYC_API, GET_STATUS)).await.unwrap();
+        while !sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        assert!(unread.into_body().collect().await.is_err());
+    });
+    wait_for_events(&gateway, "reader_timeout", 1.0);
+}
+
 #[test]
 fn a_plain_listener_speaks_no_http2() {
     let upstream = Upstream::start();
