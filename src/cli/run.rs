@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::process::Stop;
 use super::{Configured, Exit, config_source, process, tell};
 use crate::audit::AuditFault;
-use crate::config::{AuditOutput, Config, Data, Listen, Loaded, Recording, Secrets};
+use crate::config::{AuditOutput, Config, Listen, Loaded, Recording, Secrets};
 use crate::gateway::{Gateway, StartFault};
 use crate::reload::{self, Reloader};
 use crate::server::{self, Drained, Passed, PassedFault, Running, descriptors};
@@ -30,15 +30,7 @@ pub(super) fn run(configured: &Configured) -> Exit {
         return Exit::Config;
     }
     if descriptors::fit(&mut loaded.config, descriptors) {
-        let Data { max_connections, max_requests, .. } = loaded.config.data;
-        let idle_upstream_connections = loaded.config.upstream.max_idle;
-        tracing::warn!(
-            descriptors,
-            max_connections,
-            max_requests,
-            idle_upstream_connections,
-            "fewer descriptors are allowed than the limits could need: the limits are lower than configured"
-        );
+        descriptors::tell(&loaded.config, descriptors);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -122,8 +122,10 @@ impl Reloader {
                 .map_err(|faults| Refusal::of(&faults, None))?;
         config::judge_fixed(&running.config, &config)
             .map_err(|faults| Refusal::of(&faults, Some(config.digest)))?;
-        // Told at the start: the descriptors of a process do not change.
-        descriptors::fit(&mut config, getrlimit(Resource::Nofile).current);
+        let descriptors = getrlimit(Resource::Nofile).current;
+        if descriptors::fit_after(&running.config, &mut config, descriptors) {
+            descriptors::tell(&config, descriptors);
+        }
         let digest = config.digest;
         self.install(config, &secrets).map_err(|fault| {
             let remedy = "correct the file".to_owned();

@@ -35,22 +35,73 @@ fn of_operators_with(most: Option<u64>) -> usize {
 /// Lowers the limits of `config` to what `most` descriptors allow, and says whether it did. What gives way first are
 /// idle connections to the upstream, as long as there are as many as requests in progress; then all, in proportion.
 pub fn fit(config: &mut Config, most: Option<u64>) -> bool {
-    let Some(most) = most.filter(|most| *most < needed(config)) else { return false };
-    let left = most.saturating_sub(own(&config.data, of_operators_with(Some(most)) as u64));
-    let least_idle = config.upstream.max_idle.min(config.data.max_requests);
-    let wanted = of_all_connections(config, least_idle);
-    if let Some(spare) = left.checked_sub(wanted) {
-        config.upstream.max_idle = least_idle + usize::try_from(spare / PER_UPSTREAM).unwrap_or(0);
-        return true;
+    let Some(left) = too_few(config, most) else { return false };
+    let before = limits(config);
+    let wanted = of_all_connections(config, least_idle(config));
+    if left < wanted {
+        config.data.max_connections = part(config.data.max_connections, left, wanted);
     }
-    let part = |count: usize| {
-        let part = u128::from(left) * (count as u128) / u128::from(wanted.max(1));
-        usize::try_from(part).unwrap_or(count).clamp(count.min(1), count)
+    fit_upstream(config, left);
+    limits(config) != before
+}
+
+/// As [`fit`], for a configuration that follows `running`: callers may have as many connections as since the start.
+pub fn fit_after(running: &Config, config: &mut Config, most: Option<u64>) -> bool {
+    config.data.max_connections = running.data.max_connections;
+    let Some(left) = too_few(config, most) else { return false };
+    let before = limits(config);
+    fit_upstream(config, left);
+    limits(config) != before
+}
+
+/// Of connections, requests in progress, and idle connections to the upstream.
+fn limits(config: &Config) -> (usize, usize, usize) {
+    (config.data.max_connections, config.data.max_requests, config.upstream.max_idle)
+}
+
+/// How many of the `most` descriptors are left for connections, if that is less than there could be.
+fn too_few(config: &Config, most: Option<u64>) -> Option<u64> {
+    let most = most.filter(|most| *most < needed(config))?;
+    Some(most.saturating_sub(own(&config.data, of_operators_with(Some(most)) as u64)))
+}
+
+/// Lets requests and idle connections have what connections of callers leave of the descriptors that are `left`.
+fn fit_upstream(config: &mut Config, left: u64) {
+    let left = left.saturating_sub(config.data.max_connections as u64) / PER_UPSTREAM;
+    let (requests, least_idle) = (config.data.max_requests, least_idle(config));
+    let wanted = (requests + least_idle) as u64;
+    let max_idle = match left.checked_sub(wanted) {
+        Some(spare) => least_idle.saturating_add(usize::try_from(spare).unwrap_or(usize::MAX)),
+        None => {
+            config.data.max_requests = part(requests, left, wanted);
+            part(least_idle, left, wanted)
+        }
     };
-    config.data.max_connections = part(config.data.max_connections);
-    config.data.max_requests = part(config.data.max_requests);
-    config.upstream.max_idle = part(least_idle);
-    true
+    config.upstream.max_idle = max_idle.min(config.upstream.max_idle);
+}
+
+/// As many idle connections as requests in progress, each of which may leave one.
+fn least_idle(config: &Config) -> usize {
+    config.upstream.max_idle.min(config.data.max_requests)
+}
+
+/// Of `count` the part that `left` is of `wanted`, and at least one, if there was one.
+fn part(count: usize, left: u64, wanted: u64) -> usize {
+    let part = u128::from(left) * (count as u128) / u128::from(wanted.max(1));
+    usize::try_from(part).unwrap_or(count).clamp(count.min(1), count)
+}
+
+/// Says that the limits of `config` were lowered.
+pub fn tell(config: &Config, descriptors: Option<u64>) {
+    let Data { max_connections, max_requests, .. } = config.data;
+    let idle_upstream_connections = config.upstream.max_idle;
+    tracing::warn!(
+        descriptors,
+        max_connections,
+        max_requests,
+        idle_upstream_connections,
+        "fewer descriptors are allowed than the limits could need: the limits are lower than configured"
+    );
 }
 
 /// Those of callers, and to the upstream.
@@ -82,10 +133,6 @@ mod tests {
         config
     }
 
-    fn limits(config: &Config) -> (usize, usize, usize) {
-        (config.data.max_connections, config.data.max_requests, config.upstream.max_idle)
-    }
-
     #[test]
     fn each_connection_and_forward_counts() {
         let own = 48 + 2 * 8 + 64 + 16 + 2 * 32;
@@ -109,6 +156,29 @@ mod tests {
             assert!(fit(&mut config, Some(most)));
             assert_eq!(limits(&config), (1024, 512, idle));
         }
+    }
+
+    #[test]
+    fn a_reload_keeps_the_connections_and_shares_out_the_rest() {
+        let running = config_of(1);
+        for (callers, most, lowered, limits_then) in [
+            (1, 2288, false, (1024, 512, 16)),
+            (1000, 2400, true, (1024, 292, 292)),
+            (1000, 4096, true, (1024, 512, 920)),
+        ] {
+            let mut config = config_of(callers);
+            assert_eq!(fit_after(&running, &mut config, Some(most)), lowered, "{most}");
+            assert_eq!(limits(&config), limits_then);
+        }
+    }
+
+    #[test]
+    fn idle_connections_are_never_more_than_could_be() {
+        let mut config = config_of(1);
+        (config.data.max_connections, config.data.max_requests) = (100, 50);
+        // Operators have fewer connections here, so that there is enough for all others.
+        assert!(!fit(&mut config, Some(439)));
+        assert_eq!(limits(&config), (100, 50, 16));
     }
 
     #[test]
