@@ -17,6 +17,9 @@ use crate::wiped::Wiped;
 /// Up to this size bytes lie on the heap, where page faults cost more than they save.
 const SMALL_BYTES: usize = 64 << 10;
 
+/// Up to this size a body that came in one piece is not copied: it lies in the connection's buffer, which is not cleared.
+const PIECE_BYTES: usize = 16 << 10;
+
 /// The bytes that came so far.
 pub struct Pages {
     kept: Kept,
@@ -25,7 +28,7 @@ pub struct Pages {
 
 enum Kept {
     Nothing,
-    /// A body that came in one piece is never copied.
+    /// A small body that came in one piece.
     Piece(Bytes),
     Heap(Wiped),
     Mapped(Mapped),
@@ -66,7 +69,7 @@ impl Pages {
     /// Adds a piece.
     pub fn push(&mut self, piece: Bytes) {
         self.kept = match std::mem::replace(&mut self.kept, Kept::Nothing) {
-            Kept::Nothing => Kept::Piece(piece),
+            Kept::Nothing if piece.len() <= PIECE_BYTES => Kept::Piece(piece),
             kept => kept.with(&piece, self.most),
         };
     }

@@ -32,7 +32,7 @@ pub(super) struct Work {
     health: Arc<Health>,
     followers: Followers,
     batch: Batch,
-    /// How many waited together lately, and less with each batch that fewer wait for.
+    /// How many waited together lately: half as many for each batch that fewer wait for.
     company: usize,
     /// How many of the lines ever taken are in the trail.
     appended: u64,
@@ -131,7 +131,7 @@ impl Work {
     }
 
     fn append_batch(&mut self, taken: Taken) -> Option<u64> {
-        self.company = (self.company - self.company.div_ceil(8)).max(self.batch.awaited);
+        self.company = (self.company / 2).max(self.batch.awaited);
         for (object, change) in self.batch.lines() {
             self.trail.append(object, change);
         }

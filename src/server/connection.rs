@@ -33,9 +33,9 @@ use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::stages::Reply;
 
-/// What all connections together may have room for that is read at once and is in no budget, and one of them: the more,
-/// the fewer calls into the kernel a large body takes. A connection keeps that room.
-const READ_AT_ONCE_BYTES: usize = 64 << 20;
+/// For how much that is read at once, in no budget, connections may have room: all together, unless heads need more, and
+/// one of them. The more, the fewer calls into the kernel a large body takes. A connection keeps that room.
+const READ_AT_ONCE_BYTES: usize = 32 << 20;
 const MOST_READ_AT_ONCE_BYTES: usize = 400 << 10;
 /// Streams at once on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
