@@ -25,7 +25,9 @@ pub struct Held(#[allow(dead_code, reason = "its drop is what counts")] Sender<(
 impl Scene {
     pub fn new(tls: bool) -> Self {
         let upstream = plain_upstream();
-        let setup = roomy(keeping(&upstream)).set("data.drain_grace", "20s");
+        // Bodies of which half came wait for the other half until all others are begun.
+        let setup =
+            roomy(keeping(&upstream)).set("data.drain_grace", "20s").set("data.min_body_rate_grace", "60s");
         let setup = if tls { setup.tls() } else { setup };
         let gateway = setup.run();
         Self { upstream, setup, gateway, told: None }
