@@ -151,7 +151,7 @@ fn assert_is_an_answer(status: StatusCode, headers: &HeaderMap, body: &[u8], jud
     assert_eq!(judged, Judged { result, class, returned_status });
 }
 
-/// Whether `body` holds the password as it is written or, where it is JSON, in a name or a string.
+/// Whether `body` holds the password as it is written, but for `\/`, or, where it is JSON, in a name or a string.
 fn is_held_by(body: &[u8]) -> bool {
     if is_held(body) {
         return true;
@@ -179,7 +179,15 @@ fn is_held(bytes: &[u8]) -> bool {
     let held = |bytes: &[u8]| {
         DISGUISES.iter().any(|disguise| bytes.windows(disguise.len()).any(|window| window == &disguise[..]))
     };
+    let held = |bytes: &[u8]| held(bytes) || held(&with_plain_slashes(bytes));
     held(bytes) || bytes.contains(&b'%') && held(&percent_decoded(bytes))
+}
+
+/// With each `\/` as the slash that it stands for in JSON.
+fn with_plain_slashes(bytes: &[u8]) -> Vec<u8> {
+    let behind = bytes.iter().skip(1).map(Some).chain([None]);
+    let stays = |(byte, next): (&u8, Option<&u8>)| (*byte, next) != (b'\\', Some(&b'/'));
+    bytes.iter().zip(behind).filter(|pair| stays(*pair)).map(|(byte, _)| *byte).collect()
 }
 
 fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
