@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::index::{Entry, names};
 use super::text::{Escapes, Text};
+use crate::digest::first;
 
 /// Names up to this number are compared pair by pair; more are hashed, so that time stays linear.
 const PAIRWISE: usize = 16;
@@ -57,11 +58,7 @@ impl Outline {
     }
 
     fn of_bytes(bytes: &[u8]) -> Self {
-        let mut beginning = [0; 8];
-        for (to, from) in beginning.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        Self { length: bytes.len(), beginning }
+        Self { length: bytes.len(), beginning: first(bytes) }
     }
 }
 

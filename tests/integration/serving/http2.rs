@@ -1,14 +1,17 @@
 //! What does HTTP/2 look like from a caller's end?
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
 use tokio::task::JoinSet;
 
 use super::make::{GET_IMAGES, customer_with_photo, ending, wait_for_events};
 pub use crate::harness::http2::connect;
-use crate::harness::{Connection, GET_STATUS, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream};
+use crate::harness::{
+    Connection, GET_STATUS, Gateway, KYC_API, PATH, PATIENCE, Setup, UPDATE_STATUS, Upstream,
+};
 
 /// A request as an ordinary client makes it.
 pub fn request(key: &str, body: &str) -> Request<Full<Bytes>> {
@@ -19,7 +22,7 @@ pub fn request(key: &str, body: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-pub async fn whole(response: http::Response<Incoming>) -> (StatusCode, Bytes) {
+pub async fn whole(response: Response<Incoming>) -> (StatusCode, Bytes) {
     let status = response.status();
     (status, response.into_body().collect().await.unwrap().to_bytes())
 }
@@ -77,24 +80,32 @@ fn sixty_four_streams_are_served_at_once() {
     });
 }
 
-#[test]
-fn a_stream_that_nobody_reads_is_given_up() {
-    let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream)
+fn impatient(upstream: &Upstream) -> Gateway {
+    Setup::before(upstream)
         .tls()
         .set("data.idle_timeout", "200ms")
         .set("data.min_body_rate", "1GiB/s")
-        .start();
+        .start()
+}
+
+/// The connection is closed; the answer was held until then.
+async fn assert_cut(sender: &SendRequest<Full<Bytes>>, unread: Response<Incoming>) {
+    while !sender.is_closed() {
+        tokio::task::yield_now().await;
+    }
+    assert!(unread.into_body().collect().await.is_err());
+}
+
+#[test]
+fn a_stream_that_nobody_reads_is_given_up() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
     run(async {
         let mut sender = connect(&gateway, 16 << 10).await;
         let stored = sender.send_request(request(KYC_API, &customer_with_photo())).await.unwrap();
         assert_eq!(whole(stored).await.0, StatusCode::OK);
         let unread = sender.send_request(request(KYC_API, GET_IMAGES)).await.unwrap();
-        // The connection is closed; the answer was held until then.
-        while !sender.is_closed() {
-            tokio::task::yield_now().await;
-        }
-        assert!(unread.into_body().collect().await.is_err());
+        assert_cut(&sender, unread).await;
     });
     assert_eq!(ending(&gateway.wait_for_outcomes(2)[1]), ("truncated", None, Some(200)));
     wait_for_events(&gateway, "reader_timeout", 1.0);
@@ -104,18 +115,11 @@ fn a_stream_that_nobody_reads_is_given_up() {
 #[test]
 fn an_answer_whose_rest_waits_for_its_reader_is_not_idle() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream)
-        .tls()
-        .set("data.idle_timeout", "200ms")
-        .set("data.min_body_rate", "1GiB/s")
-        .start();
+    let gateway = impatient(&upstream);
     run(async {
         let mut sender = connect(&gateway, 1).await;
         let unread = sender.send_request(request(KYC_API, GET_STATUS)).await.unwrap();
-        while !sender.is_closed() {
-            tokio::task::yield_now().await;
-        }
-        assert!(unread.into_body().collect().await.is_err());
+        assert_cut(&sender, unread).await;
     });
     wait_for_events(&gateway, "reader_timeout", 1.0);
 }
