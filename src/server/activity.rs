@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -158,6 +159,11 @@ impl Activity {
         (!busy).then(|| self.epoch + quiet)
     }
 
+    /// Since when nobody waits for anything but the next request, if so: all that was answered was written, too.
+    pub(super) fn at_rest_since(&self) -> Option<Instant> {
+        self.quiet_since().filter(|_| self.blocked_since.load(Ordering::Acquire) == 0)
+    }
+
     /// Lets the next read that finds nothing ask the socket itself.
     pub(super) fn look(&self) {
         self.silent.store(false, Ordering::Release);
@@ -236,15 +242,38 @@ impl Drop for InProgress {
 pub(super) struct Noted<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// Was read from the stream, and comes before what is read next.
+    before: Bytes,
 }
 
 impl<S> Noted<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self { stream, activity, before: Bytes::new() }
+    }
+
+    /// With `before`, which was read and not used, in front of what is read next.
+    pub(super) fn behind(self, before: Bytes) -> Self {
+        Self { before, ..self }
     }
 
     pub(super) fn into_inner(self) -> S {
         self.stream
+    }
+}
+
+impl<S: AsyncRead + Readable + Unpin> Noted<S> {
+    /// Whether there is something to read, or the end has come. Takes one byte at most out of the stream, so that nothing
+    /// of what a caller sends lies here.
+    pub(super) fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.before.is_empty() {
+            let mut byte = [0; 1];
+            let mut buffer = ReadBuf::new(&mut byte);
+            ready!(Pin::new(&mut *self).poll_read(context, &mut buffer))?;
+            self.before = Bytes::copy_from_slice(buffer.filled());
+        } else {
+            self.activity.bytes_came();
+        }
+        Poll::Ready(Ok(!self.before.is_empty()))
     }
 }
 
@@ -255,6 +284,12 @@ impl<S: AsyncRead + Readable + Unpin> AsyncRead for Noted<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.before.is_empty() {
+            let bytes = this.before.len().min(buffer.remaining());
+            buffer.put_slice(&this.before.split_to(bytes));
+            this.activity.bytes_came();
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         if read.is_pending() && this.activity.looking.load(Ordering::Acquire) {

@@ -24,6 +24,7 @@ use tower::{Service, ServiceExt};
 use super::activity::{Activity, Noted, Overdue, Patience};
 use super::delivery::Delivered;
 use super::last_call::{LastCall, Readable};
+use super::line::{Line, Step, can_rest};
 use super::newest::Newest;
 use super::seat::Seat;
 use super::unread::Unread;
@@ -165,27 +166,30 @@ pub(super) async fn serve_http1<IO>(
 {
     let OtherEnd { peer, seat } = end;
     let activity = Activity::new(false, seat);
-    let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
-    // Boxed, because hyper gives the stream back only of a connection that can be moved.
-    let service = service_fn(|request| {
-        Box::pin(answer(request, peer, newest.stack(), Arc::clone(&activity), &context.last_call))
-    });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Heads have their deadline in `Activity`, which tells an idle connection from a slow head.
-        .header_read_timeout(None)
-        .half_close(false)
-        .max_header_size(context.max_head_bytes)
-        .max_buf_size(context.read_at_once_bytes)
-        .serve_connection(io, service);
+    let mut line = Line::Resting(Noted::new(stream, Arc::clone(&activity)));
+    let served = |io| {
+        // Boxed, because hyper gives the stream back only of a connection that can be moved.
+        let service = service_fn(|request| {
+            Box::pin(answer(request, peer, newest.stack(), Arc::clone(&activity), &context.last_call))
+        });
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            // Heads have their deadline in `Activity`, which tells an idle connection from a slow head.
+            .header_read_timeout(None)
+            .half_close(false)
+            .max_header_size(context.max_head_bytes)
+            .max_buf_size(context.read_at_once_bytes)
+            .serve_connection(io, service)
+    };
     let ended = {
         let mut quiet = pin!(context.last_call.over_for(&activity));
         let mut watchdog = pin!(overdue(&activity, &context.patience));
+        let mut pause = pin!(can_rest(&activity));
         loop {
-            tokio::select! {
+            let step = tokio::select! {
                 // In this order, so that the same bytes at the same times have the same end.
                 biased;
-                ended = poll_fn(|task| connection.poll_without_shutdown(task)) => break Some(ended),
+                step = poll_fn(|task| line.poll(task)) => Some(step),
                 overdue = &mut watchdog => {
                     context.metrics.connection(overdue.event());
                     break None;
@@ -194,18 +198,26 @@ pub(super) async fn serve_http1<IO>(
                     context.metrics.connection("broken");
                     break None;
                 }
+                () = &mut pause, if line.is_served() => {
+                    line.rest();
+                    pause.set(can_rest(&activity));
+                    None
+                }
                 () = &mut quiet => {
                     activity.look();
-                    let ended = now_or_never(|task| connection.poll_without_shutdown(task)).await;
-                    if ended.is_some() {
-                        break ended;
-                    }
-                    // Nothing lies between this look and the end.
-                    if activity.is_silent() {
-                        std::pin::Pin::new(&mut connection).graceful_shutdown();
-                    }
+                    let step = now_or_never(|task| line.poll(task)).await;
                     quiet.set(context.last_call.over_for(&activity));
+                    match step {
+                        // Nothing lies between this look and the end.
+                        None if activity.is_silent() => line.leave(),
+                        step => step,
+                    }
                 }
+            };
+            match step {
+                Some(Step::Woken) => line.serve(&served),
+                Some(Step::Ended(ended)) => break Some(ended),
+                None => {}
             }
         }
     };
@@ -214,9 +226,9 @@ pub(super) async fn serve_http1<IO>(
         unread |= error.is_parse();
         context.metrics.connection(if error.is_parse() { "bad_request_head" } else { "broken" });
     }
-    if ended.is_some() {
+    if let (Some(_), Some(stream)) = (ended, line.into_stream()) {
         let linger = if unread { Some(LINGER) } else { context.last_call.linger() };
-        Box::pin(close(connection.into_parts().io.into_inner().into_inner(), linger)).await;
+        Box::pin(close(stream, linger)).await;
     }
 }
 

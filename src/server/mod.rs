@@ -8,6 +8,7 @@ mod delivery;
 pub mod descriptors;
 pub(crate) mod doors;
 mod last_call;
+mod line;
 mod listen;
 mod newest;
 mod passed;

@@ -1,6 +1,7 @@
 //! Until when, and how many, connections may be open?
 
 use std::io::Read;
+use std::time::Duration;
 
 use dcams_gateway::simulate::Fault;
 
@@ -122,6 +123,54 @@ fn a_new_connection_takes_the_place_of_an_idle_one() {
         assert_eq!(caller.post(KYC_API, GET_STATUS.as_bytes()).status, 200, "{limit}");
         wait_for_events(&gateway, "gave_way", 1.0);
     }
+}
+
+#[test]
+fn a_connection_that_rested_goes_on_as_if_it_had_not() {
+    let upstream = Upstream::start();
+    let rest = || std::thread::sleep(Duration::from_millis(300));
+    for setup in [Setup::before(&upstream), Setup::before(&upstream).tls()] {
+        let gateway = setup.set("data.header_timeout", "1s").start();
+        let mut connection = gateway.connect();
+        let request = message(KYC_API, GET_STATUS.as_bytes());
+        // Before its first byte, and after each of the pieces: what comes with a request is the beginning of the next.
+        let (begun, half) = (request.len() / 4, request.len() / 2);
+        for piece in [&[&request[..], &request[..begun]].concat()[..], &request[begun..]] {
+            rest();
+            connection.send(piece);
+            assert_eq!(connection.read_answer().status, 200);
+        }
+        rest();
+        connection.send(&request[..half]);
+        rest();
+        connection.send(&request[half..]);
+        assert_eq!(connection.read_answer().status, 200);
+        // A beginning that came with a request and is all that comes.
+        connection.send(&[&request[..], &request[..begun]].concat());
+        assert_eq!(connection.read_answer().status, 200);
+        assert!(connection.is_closed());
+        wait_for_events(&gateway, "header_timeout", 1.0);
+        let mut connection = gateway.connect();
+        assert_eq!(connection.post(KYC_API, GET_STATUS.as_bytes()).status, 200);
+        rest();
+        connection.send(b"this is no head\r\n\r\n");
+        assert_eq!(connection.read_answer().status, 400);
+        assert!(connection.is_closed());
+    }
+}
+
+#[test]
+fn an_answer_that_is_read_late_is_no_rest() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    assert_eq!(gateway.post(KYC_API, customer_with_photo()).status, 200);
+    let whole = gateway.post(KYC_API, GET_IMAGES);
+    let mut late = narrow(gateway.data(), &message(KYC_API, GET_IMAGES.as_bytes()));
+    std::thread::sleep(Duration::from_millis(500));
+    late.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut rest = Vec::new();
+    let _ = late.read_to_end(&mut rest);
+    assert!(whole.body.ends_with(&rest) && rest.len() + 1024 >= whole.body.len(), "{} bytes", rest.len());
 }
 
 #[test]
