@@ -253,6 +253,8 @@ impl<S> Noted<S> {
 
     /// With `before`, which was read and not used, in front of what is read next.
     pub(super) fn behind(self, before: Bytes) -> Self {
+        // Bytes without any still hold the buffer that they were in.
+        let before = if before.is_empty() { Bytes::new() } else { before };
         Self { before, ..self }
     }
 
@@ -262,6 +264,17 @@ impl<S> Noted<S> {
 }
 
 impl<S: AsyncRead + Readable + Unpin> Noted<S> {
+    /// Moves what was read before to `buffer`, and says how much. More is read into the same buffer: hyper takes a larger
+    /// one for a head that comes in two pieces.
+    fn take_before(&mut self, buffer: &mut ReadBuf<'_>) -> usize {
+        let bytes = self.before.len().min(buffer.remaining());
+        if bytes > 0 {
+            buffer.put_slice(&self.before.split_to(bytes));
+            self.activity.bytes_came();
+        }
+        bytes
+    }
+
     /// Whether there is something to read, or the end has come. Takes one byte at most out of the stream, so that nothing
     /// of what a caller sends lies here.
     pub(super) fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -284,10 +297,8 @@ impl<S: AsyncRead + Readable + Unpin> AsyncRead for Noted<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.before.is_empty() {
-            let bytes = this.before.len().min(buffer.remaining());
-            buffer.put_slice(&this.before.split_to(bytes));
-            this.activity.bytes_came();
+        let known = this.take_before(buffer);
+        if known > 0 && buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -295,7 +306,11 @@ impl<S: AsyncRead + Readable + Unpin> AsyncRead for Noted<S> {
         if read.is_pending() && this.activity.looking.load(Ordering::Acquire) {
             this.activity.silent.store(!this.stream.has_arrivals(), Ordering::Release);
         }
-        ready!(read)?;
+        match read {
+            // What has ended or is broken is so at the next read, too.
+            Poll::Pending | Poll::Ready(Err(_)) if known > 0 => {}
+            read => ready!(read)?,
+        }
         if buffer.filled().len() > before {
             this.activity.bytes_came();
         }
