@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arrival;
+pub mod arriving;
 pub mod audit;
 pub mod budget;
 pub mod cli;
@@ -47,5 +48,6 @@ pub mod stages;
 pub mod stragglers;
 pub mod tls;
 pub mod track;
+mod turns;
 pub mod upstream;
 pub mod wiped;

@@ -66,6 +66,12 @@ impl Pages {
         self.len() == 0
     }
 
+    /// All of them.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.kept.bytes()
+    }
+
     /// Adds a piece.
     pub fn push(&mut self, piece: Bytes) {
         self.kept = match std::mem::replace(&mut self.kept, Kept::Nothing) {

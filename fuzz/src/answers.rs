@@ -2,16 +2,18 @@
 //!
 //! An input is three bytes that choose the status, the content type and the circumstances, and a body.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD as STANDARD, URL_SAFE_NO_PAD as URL_SAFE};
 use bytes::Bytes;
 use dcams_gateway::audit::{ErrorClass, ResultKind, ReturnedStatus};
+use dcams_gateway::budget::{Budget, Shares};
+use dcams_gateway::ids::CallerId;
 use dcams_gateway::json::{Caps, Document, parse};
 use dcams_gateway::reject::{Fate, Reject};
 use dcams_gateway::secret::Secret;
-use dcams_gateway::upstream::{Judged, Needles, judge};
+use dcams_gateway::upstream::{Examined, Examining, Judged, Needles, judge};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -51,7 +53,8 @@ pub enum Verdict {
     Invalid,
 }
 
-static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles::of(&Secret::new(PASS.into())));
+static NEEDLES: LazyLock<Arc<Needles>> =
+    LazyLock::new(|| Arc::new(Needles::of(&Secret::new(PASS.into()))));
 /// A request of nothing, and one with the password.
 static REQUESTS: LazyLock<(Document, Document)> = LazyLock::new(|| {
     let document = |body: String| parse(Bytes::from(body), &Caps::REQUEST).ok().unwrap();
@@ -67,7 +70,10 @@ pub fn check(input: &[u8]) -> Option<Verdict> {
     let status = StatusCode::from_u16(STATUSES[usize::from(status) % STATUSES.len()]).unwrap();
     let headers = headers(kind, circumstances, body);
     let request = if circumstances & ECHOES == 0 { &REQUESTS.0 } else { &REQUESTS.1 };
-    let verdict = judge(status, &headers, &Bytes::copy_from_slice(body), request, &NEEDLES, Fate::Unknown);
+    let whole = Examined::of(Bytes::copy_from_slice(body), &NEEDLES);
+    let verdict = judge(status, &headers, &whole, request, &NEEDLES, Fate::Unknown);
+    let in_pieces = in_pieces(body, usize::from(kind) + 1);
+    assert_eq!(judge(status, &headers, &in_pieces, request, &NEEDLES, Fate::Unknown), verdict, "in pieces");
     let holds = headers.values().any(|value| is_held(value.as_bytes())) || is_held_by(body);
     Some(match verdict {
         Ok(judged) => {
@@ -85,6 +91,15 @@ pub fn check(input: &[u8]) -> Option<Verdict> {
         }
         Err(other) => panic!("{other:?}"),
     })
+}
+
+fn in_pieces(body: &[u8], longest: usize) -> Examined {
+    let mut examining = Examining::new(None, body.len() as u64, Arc::clone(&NEEDLES));
+    for piece in body.chunks(longest) {
+        examining.push(Bytes::copy_from_slice(piece));
+    }
+    let room = Shares::new(Budget::new(0, None), std::iter::once(Budget::new(0, None))).room(CallerId(0));
+    examining.end(room.unwrap())
 }
 
 fn headers(kind: u8, circumstances: u8, body: &[u8]) -> HeaderMap {

@@ -1,5 +1,6 @@
 //! What is one version of a pair?
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::suspension::Suspension;
@@ -17,7 +18,7 @@ pub struct Version {
     /// What is put in front of a body.
     pub prefix: Prefix,
     /// What no answer may hold.
-    pub needles: Needles,
+    pub needles: Arc<Needles>,
     /// Of user and password each.
     halves: [[u8; 32]; 2],
     pub(super) suspension: Suspension,
@@ -29,7 +30,7 @@ impl Version {
             number,
             since: Instant::now(),
             prefix: Prefix::new(&pair.user, &pair.pass)?,
-            needles: Needles::of(&pair.pass),
+            needles: Arc::new(Needles::of(&pair.pass)),
             halves: halves(pair),
             suspension: Suspension::none(),
         })

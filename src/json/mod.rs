@@ -36,6 +36,7 @@ pub use index::Document;
 pub(crate) use letters::are_letters;
 pub use node::{Elements, Kind, Members, Node};
 pub use text::{Characters, Escapes, Text};
+use tokenise::Progress;
 
 /// What a document may cost at most; checked while parsing.
 ///
@@ -112,8 +113,30 @@ pub enum Malformed {
 ///
 /// [`Malformed`].
 pub fn parse(bytes: Bytes, caps: &Caps) -> Result<Document, Malformed> {
-    let entries = tokenise::tokenise(&bytes, caps)?;
-    Ok(Document::new(bytes, entries))
+    Ahead::of_nothing().parse(bytes, caps)
+}
+
+/// What was read of a body while it came. The caller sees to it that all that it is given is the beginning of one body,
+/// and is read within the same [`Caps`].
+pub(crate) struct Ahead(Progress);
+
+impl Ahead {
+    /// Nothing yet.
+    pub(crate) fn of_nothing() -> Self {
+        Self(Progress::none())
+    }
+
+    /// Reads on in `beginning`, which goes on with what it was before. Together, all calls take about as long as
+    /// [`parse`] of the last.
+    pub(crate) fn read(&mut self, beginning: &[u8], caps: &Caps) {
+        self.0.read_ahead(beginning, caps);
+    }
+
+    /// As [`parse`], with less left to do.
+    pub(crate) fn parse(self, bytes: Bytes, caps: &Caps) -> Result<Document, Malformed> {
+        let entries = self.0.finish(&bytes, caps)?;
+        Ok(Document::new(bytes, entries))
+    }
 }
 
 #[cfg(test)]

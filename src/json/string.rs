@@ -27,38 +27,15 @@ const CHUNK: usize = 64;
 /// Bytes that are judged one by one first: most strings end within them.
 const HEAD: usize = 24;
 
-/// Scans the string whose first byte after the opening quote is at `start`.
+/// A string that is scanned, perhaps while its bytes still come.
 ///
 /// Base64 written by PHP has `\/` about once in 64 bytes, and by .NET `\u002B`, so those escapes are judged and
 /// counted with the plain bytes: a string full of them takes hardly longer than one without.
-///
-/// # Errors
-///
-/// The offset of what is not allowed in a string, or of the end of the input.
-pub(super) fn scan(input: &[u8], start: usize) -> Result<Scanned, usize> {
-    let mut scan = Scan {
-        input,
-        at: start,
-        solidi: 0,
-        signs: 0,
-        others: 0,
-        non_ascii: false,
-        letters_until: Some(start),
-    };
-    let mut careful_until = start.saturating_add(HEAD);
-    loop {
-        if let Some(end) = scan.step_bytes(careful_until)? {
-            return Ok(scan.finish(start, end));
-        }
-        scan.step_letters();
-        scan.step_chunks();
-        careful_until = scan.at.saturating_add(CHUNK);
-        scan.step_runs(careful_until)?;
-    }
-}
-
-struct Scan<'a> {
-    input: &'a [u8],
+#[derive(Clone, Copy)]
+pub(super) struct Scan {
+    /// Offset of the first byte after the opening quote.
+    start: usize,
+    /// Up to where all is a string's.
     at: usize,
     solidi: usize,
     /// `\u002B` and `\u002F`: `+` and `/`, as .NET writes the former.
@@ -69,53 +46,111 @@ struct Scan<'a> {
     letters_until: Option<usize>,
 }
 
-impl Scan<'_> {
-    /// Steps over whole blocks of letters of base64, with `\/` or `\u002B` among them, if all has been so.
-    fn step_letters(&mut self) {
-        let input = self.input;
-        let mut rest = input.get(self.at..).unwrap_or_default();
-        let Some((from, first)) = self.letters_until.zip(rest.first_chunk::<BLOCK>()) else { return };
-        let behind = input.get(from..self.at).unwrap_or_default();
-        if !self.may_be_letters() || !are_letters(behind) {
-            self.letters_until = None;
-            return;
+/// A scan and the bytes that it is of.
+struct Over<'a> {
+    input: &'a [u8],
+    scan: Scan,
+}
+
+impl Scan {
+    /// Of the string whose first byte after the opening quote is at `start`.
+    pub(super) fn from(start: usize) -> Self {
+        Self {
+            start,
+            at: start,
+            solidi: 0,
+            signs: 0,
+            others: 0,
+            non_ascii: false,
+            letters_until: Some(start),
         }
-        // Most strings that get here end soon.
-        if memchr::memchr(b'"', first).is_some() {
-            return;
-        }
-        while self.step_block(rest) {
-            rest = rest.get(BLOCK..).unwrap_or_default();
-        }
-        self.letters_until = Some(self.at);
     }
 
-    /// Steps over a block of letters whose escapes are such as there have been; `rest` begins where it would.
-    #[inline(always)]
-    fn step_block(&mut self, rest: &[u8]) -> bool {
-        if self.signs == 0
-            && let Some(solidi) = letters::solidi::<BLOCK>(rest, self.solidi == 0)
-        {
-            self.solidi = self.solidi.saturating_add(solidi);
-        } else if self.solidi == 0
-            && let Some(signs) = letters::signs::<BLOCK>(rest)
-        {
-            self.signs = self.signs.saturating_add(signs);
-        } else {
-            return false;
-        }
-        self.at = self.at.saturating_add(BLOCK);
-        true
+    /// Where the string begins.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Up to where it was scanned.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Scans to the end of the string. After an error it can be called again with more input behind the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// The offset of what is not allowed in a string, or of the end of the input.
+    pub(super) fn run(&mut self, input: &[u8]) -> Result<Scanned, usize> {
+        let mut over = Over { input, scan: *self };
+        let scanned = over.run();
+        *self = over.scan;
+        scanned
     }
 
     /// Whether no escape has been met with which letters are not known: see [`Scanned::letters`].
     fn may_be_letters(&self) -> bool {
         self.others == 0 && (self.solidi == 0 || self.signs == 0)
     }
+}
+
+impl Over<'_> {
+    fn run(&mut self) -> Result<Scanned, usize> {
+        let mut careful_until = self.scan.at.saturating_add(HEAD);
+        loop {
+            if let Some(end) = self.step_bytes(careful_until)? {
+                return Ok(self.finish(end));
+            }
+            self.step_letters();
+            self.step_chunks();
+            careful_until = self.scan.at.saturating_add(CHUNK);
+            self.step_runs(careful_until)?;
+        }
+    }
+
+    /// Steps over whole blocks of letters of base64, with `\/` or `\u002B` among them, if all has been so.
+    fn step_letters(&mut self) {
+        let input = self.input;
+        let mut rest = input.get(self.scan.at..).unwrap_or_default();
+        let Some((from, first)) = self.scan.letters_until.zip(rest.first_chunk::<BLOCK>()) else { return };
+        let behind = input.get(from..self.scan.at).unwrap_or_default();
+        // Perhaps that is the end of it.
+        let padded = behind.last() == Some(&b'=');
+        if !self.scan.may_be_letters() || !are_letters(unpadded(behind)) {
+            self.scan.letters_until = None;
+            return;
+        }
+        // Most strings that get here end soon.
+        if padded || memchr::memchr(b'"', first).is_some() {
+            return;
+        }
+        while self.step_block(rest) {
+            rest = rest.get(BLOCK..).unwrap_or_default();
+        }
+        self.scan.letters_until = Some(self.scan.at);
+    }
+
+    /// Steps over a block of letters whose escapes are such as there have been; `rest` begins where it would.
+    #[inline(always)]
+    fn step_block(&mut self, rest: &[u8]) -> bool {
+        if self.scan.signs == 0
+            && let Some(solidi) = letters::solidi::<BLOCK>(rest, self.scan.solidi == 0)
+        {
+            self.scan.solidi = self.scan.solidi.saturating_add(solidi);
+        } else if self.scan.solidi == 0
+            && let Some(signs) = letters::signs::<BLOCK>(rest)
+        {
+            self.scan.signs = self.scan.signs.saturating_add(signs);
+        } else {
+            return false;
+        }
+        self.scan.at = self.scan.at.saturating_add(BLOCK);
+        true
+    }
 
     /// Steps over whole chunks of plain ASCII and `\/`, up to the first that holds anything else.
     fn step_chunks(&mut self) {
-        let Some(rest) = self.input.get(self.at..) else { return };
+        let Some(rest) = self.input.get(self.scan.at..) else { return };
         let mut rest = rest;
         while let (Some((chunk, behind)), Some((shifted, _))) =
             (rest.split_first_chunk::<CHUNK>(), rest.get(1..).and_then(<[u8]>::split_first_chunk::<CHUNK>))
@@ -124,8 +159,8 @@ impl Scan<'_> {
             if stops {
                 break;
             }
-            self.solidi = self.solidi.saturating_add(solidi);
-            self.at = self.at.saturating_add(CHUNK);
+            self.scan.solidi = self.scan.solidi.saturating_add(solidi);
+            self.scan.at = self.scan.at.saturating_add(CHUNK);
             rest = behind;
         }
     }
@@ -133,12 +168,12 @@ impl Scan<'_> {
     /// Steps over plain ASCII, eight bytes at once, and escapes, to `until` or a little further, up to the first that
     /// is neither.
     fn step_runs(&mut self, until: usize) -> Result<(), usize> {
-        while self.at < until {
-            match self.input.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+        while self.scan.at < until {
+            match self.input.get(self.scan.at..).and_then(<[u8]>::first_chunk::<8>) {
                 Some([b'\\', ..]) => self.step_escape()?,
                 Some(word) => match first_stop(*word) {
                     Some(0) => return Ok(()),
-                    stop => self.at = self.at.saturating_add(stop.unwrap_or(8)),
+                    stop => self.scan.at = self.scan.at.saturating_add(stop.unwrap_or(8)),
                 },
                 None => return Ok(()),
             }
@@ -148,13 +183,13 @@ impl Scan<'_> {
 
     /// Steps byte by byte to `until` or a little further; gives the offset of the closing quote if met.
     fn step_bytes(&mut self, until: usize) -> Result<Option<usize>, usize> {
-        while self.at < until {
-            match self.input.get(self.at).copied() {
-                Some(b'"') => return Ok(Some(self.at)),
+        while self.scan.at < until {
+            match self.input.get(self.scan.at).copied() {
+                Some(b'"') => return Ok(Some(self.scan.at)),
                 Some(b'\\') => self.step_escape()?,
-                Some(0x20..=0x7F) => self.at = self.at.saturating_add(1),
+                Some(0x20..=0x7F) => self.scan.at = self.scan.at.saturating_add(1),
                 Some(0x80..) => self.step_sequence()?,
-                Some(_) | None => return Err(self.at),
+                Some(_) | None => return Err(self.scan.at),
             }
         }
         Ok(None)
@@ -162,55 +197,59 @@ impl Scan<'_> {
 
     #[inline(always)]
     fn step_escape(&mut self) -> Result<(), usize> {
-        let after = self.input.get(self.at.saturating_add(1)..).unwrap_or_default();
+        let after = self.input.get(self.scan.at.saturating_add(1)..).unwrap_or_default();
         let length = match after {
             [b'/', ..] => {
-                self.solidi = self.solidi.saturating_add(1);
-                self.at = self.at.saturating_add(2);
+                self.scan.solidi = self.scan.solidi.saturating_add(1);
+                self.scan.at = self.scan.at.saturating_add(2);
                 return Ok(());
             }
             [b'u', b'0', b'0', b'2', b'B' | b'b' | b'F' | b'f', ..] => {
-                self.signs = self.signs.saturating_add(1);
-                self.at = self.at.saturating_add(6);
+                self.scan.signs = self.scan.signs.saturating_add(1);
+                self.scan.at = self.scan.at.saturating_add(6);
                 return Ok(());
             }
             [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [b'u', behind @ ..] => unit_escape_length(behind).ok_or(self.at)?,
-            _ => return Err(self.at),
+            [b'u', behind @ ..] => unit_escape_length(behind).ok_or(self.scan.at)?,
+            _ => return Err(self.scan.at),
         };
-        self.others = self.others.saturating_add(1);
-        self.at = self.at.saturating_add(length);
+        self.scan.others = self.scan.others.saturating_add(1);
+        self.scan.at = self.scan.at.saturating_add(length);
         Ok(())
     }
 
     fn step_sequence(&mut self) -> Result<(), usize> {
-        let rest = self.input.get(self.at..).unwrap_or_default();
-        self.at = self.at.saturating_add(sequence_length(rest).ok_or(self.at)?);
-        self.non_ascii = true;
+        let rest = self.input.get(self.scan.at..).unwrap_or_default();
+        self.scan.at = self.scan.at.saturating_add(sequence_length(rest).ok_or(self.scan.at)?);
+        self.scan.non_ascii = true;
         Ok(())
     }
 
-    fn finish(&self, start: usize, end: usize) -> Scanned {
-        let others = self.signs.saturating_add(self.others);
-        let escapes = match (self.solidi, others) {
+    fn finish(&self, end: usize) -> Scanned {
+        let others = self.scan.signs.saturating_add(self.scan.others);
+        let escapes = match (self.scan.solidi, others) {
             (0, 0) => Escapes::None,
             (_, 0) => Escapes::Solidus,
             _ => Escapes::Any,
         };
-        let count = self.solidi.saturating_add(others);
-        Scanned { end, escapes, count, non_ascii: self.non_ascii, letters: self.is_letters(start, end) }
+        let count = self.scan.solidi.saturating_add(others);
+        Scanned { end, escapes, count, non_ascii: self.scan.non_ascii, letters: self.is_letters(end) }
     }
 
-    fn is_letters(&self, start: usize, end: usize) -> bool {
-        if end.saturating_sub(start) < BLOCK || !self.may_be_letters() {
+    fn is_letters(&self, end: usize) -> bool {
+        if end.saturating_sub(self.scan.start) < BLOCK || !self.scan.may_be_letters() {
             return false;
         }
-        let Some(tail) = self.letters_until.and_then(|until| self.input.get(until..end)) else {
+        let Some(tail) = self.scan.letters_until.and_then(|until| self.input.get(until..end)) else {
             return false;
         };
-        let tail = tail.strip_suffix(b"==").or_else(|| tail.strip_suffix(b"=")).unwrap_or(tail);
-        are_letters(tail)
+        are_letters(unpadded(tail))
     }
+}
+
+/// `bytes` without the one or two `=` at the end of base64.
+fn unpadded(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"==").or_else(|| bytes.strip_suffix(b"=")).unwrap_or(bytes)
 }
 
 /// Whether `chunk` holds anything but plain ASCII and `\/`, and how many `\/` begin in it; `shifted` is one

@@ -375,3 +375,58 @@ fn any_spelling_of_a_credential_member_is_recognised() {
     }
     assert!(!good(r#"{"target":{"user":1,"pass":2},"x":"user"}"#).names_credentials());
 }
+
+#[test]
+fn what_is_read_of_a_beginning_changes_nothing() {
+    let letters = "QUJD".repeat(200);
+    let bodies = [
+        format!(r#" {{"a":"{letters}==","b":[1.5,true,{{"c":"{letters}\/{letters}","d":null}}],"é":-0.5e3}} "#),
+        format!(r#"{{"a":"{letters}\u002B{letters}\u002F","b":"{letters}\n{letters}","c":"é{letters}"}}"#),
+        format!(r#"{{"a":{{"b":1,"c":"{letters}","b":2}},"d":"never looked at"}}"#),
+        format!(r#"{{"a":"{letters}" "b":1}}"#),
+        format!(r#"{{"a":"{letters}\ud800"}}"#),
+        format!(r#"{{"a":"{letters}"}}}}"#),
+        r#"{"a":10,"b":1e307,"c":[[],{}],"ab":false}"#.to_owned(),
+        r#"{"a":9007199254740993}"#.to_owned(),
+        "[1]".to_owned(),
+        String::new(),
+    ];
+    for body in &bodies {
+        let whole = read(body).map(|document| outline(&document));
+        for cut in 0..=body.len() {
+            let mut ahead = Ahead::of_nothing();
+            for beginning in [cut / 3, cut / 2, cut] {
+                ahead.read(&body.as_bytes()[..beginning], &Caps::REQUEST);
+            }
+            let parsed = ahead.parse(body.clone().into(), &Caps::REQUEST);
+            let same = parsed.map(|document| outline(&document)) == whole;
+            assert!(same, "after {cut} of {}", body.replace(&letters, "…"));
+        }
+    }
+}
+
+fn outline(document: &Document) -> Vec<(String, Escapes, usize, bool)> {
+    let mut known: Vec<_> = document
+        .strings()
+        .map(|text| {
+            let raw = String::from_utf8(text.raw().to_vec()).unwrap();
+            (raw, text.escapes(), text.escape_count(), text.is_known_base64())
+        })
+        .collect();
+    known.push((format!("{}", document.index_bytes()), Escapes::None, document.root().len(), false));
+    known
+}
+
+/// Else a body that is one long number, or one long space, would be read anew for each piece that comes.
+#[test]
+fn what_cannot_be_read_yet_is_tried_again_when_there_is_half_as_much_more() {
+    let body = format!(r#"{{"n": 1{}"#, "0".repeat(1 << 20));
+    let mut ahead = Ahead::of_nothing();
+    let mut tries = 0;
+    for end in (0..body.len()).step_by(1 << 10) {
+        let before = ahead.0.worth_bytes();
+        ahead.read(&body.as_bytes()[..end], &Caps { number_bytes: u32::MAX, ..Caps::ANSWER });
+        tries += usize::from(ahead.0.worth_bytes() != before);
+    }
+    assert!((10..40).contains(&tries), "{tries}");
+}

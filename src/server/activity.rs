@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::delivery::Deliveries;
 use super::last_call::Readable;
 use super::seat::{Asking, Seat};
+use crate::turns;
 
 /// What a connection may take its time for.
 #[derive(Clone, Copy)]
@@ -261,6 +262,14 @@ impl<S> Noted<S> {
     pub(super) fn into_inner(self) -> S {
         self.stream
     }
+
+    fn wrote(&self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.activity.write_ended(written.is_pending());
+        written.map_ok(|bytes| {
+            turns::spend(context, bytes);
+            bytes
+        })
+    }
 }
 
 impl<S: AsyncRead + Readable + Unpin> Noted<S> {
@@ -311,8 +320,10 @@ impl<S: AsyncRead + Readable + Unpin> AsyncRead for Noted<S> {
             Poll::Pending | Poll::Ready(Err(_)) if known > 0 => {}
             read => ready!(read)?,
         }
-        if buffer.filled().len() > before {
+        let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
             this.activity.bytes_came();
+            turns::spend(context, bytes);
         }
         Poll::Ready(Ok(()))
     }
@@ -322,8 +333,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.activity.write_ended(written.is_pending());
-        written
+        this.wrote(context, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -344,8 +354,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.activity.write_ended(written.is_pending());
-        written
+        this.wrote(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

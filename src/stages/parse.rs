@@ -6,7 +6,7 @@ use super::Received;
 use super::receive::Hold;
 use crate::config::Config;
 use crate::ids::{CallerId, EndpointId, ServiceId};
-use crate::json::{self, Caps, Document, Malformed, Text};
+use crate::json::{Document, Malformed, Text};
 use crate::reject::Reject;
 use crate::stage::Stage;
 use crate::track::{Step, Track, Tracks};
@@ -91,7 +91,7 @@ impl Stage<Received> for Parse {
 
     fn advance(&self, received: Received) -> Result<Parsed, Reject> {
         let (track, caller, endpoint, hold, body) = received.into_parts();
-        let document = json::parse(body, &Caps::REQUEST).map_err(refusal)?;
+        let document = body.parse().map_err(refusal)?;
         if document.names_credentials() {
             return Err(Reject::CredentialsNotAllowed);
         }
@@ -125,6 +125,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::json::{self, Caps};
 
     #[test]
     fn a_second_name_that_reads_as_the_services_is_a_duplicate() {

@@ -13,11 +13,12 @@ use tokio::time::{Instant, timeout_at};
 use tower::{Layer, Service};
 
 use super::Admitted;
+use crate::arriving::{Arrived, Arriving};
 use crate::budget::{Room, Shares, Short};
 use crate::config::{Caller, Config};
 use crate::ids::{CallerId, EndpointId};
+use crate::json::Caps;
 use crate::limits::Slot;
-use crate::pages::Pages;
 use crate::reject::{Exceeded, Limit, Reject};
 use crate::track::{Step, Track, Tracks};
 
@@ -34,7 +35,7 @@ pub struct Received {
     caller: CallerId,
     endpoint: EndpointId,
     hold: Hold,
-    body: Bytes,
+    body: Arrived,
 }
 
 /// What a request holds until it is over. The bytes of its body hold their own room.
@@ -50,7 +51,7 @@ impl Hold {
 }
 
 impl Received {
-    pub(super) fn into_parts(self) -> (Track, CallerId, EndpointId, Hold, Bytes) {
+    pub(super) fn into_parts(self) -> (Track, CallerId, EndpointId, Hold, Arrived) {
         (self.track, self.caller, self.endpoint, self.hold, self.body)
     }
 }
@@ -147,16 +148,16 @@ impl Rules {
             rules: self,
             limit_bytes,
             promised,
-            pages: Pages::new(usize::try_from(promised.unwrap_or(limit_bytes)).unwrap_or(usize::MAX)),
+            arriving: Arriving::new(promised, limit_bytes, &Caps::REQUEST),
             room,
             begun: Instant::now(),
             waited: Duration::ZERO,
             claimed: None,
         };
         collecting.collect(body, &track).await?;
-        let Collecting { mut room, pages, .. } = collecting;
+        let Collecting { mut room, arriving, .. } = collecting;
         room.settle();
-        Ok(Received { track, caller, endpoint, hold: Hold { slot }, body: pages.into_bytes(room) })
+        Ok(Received { track, caller, endpoint, hold: Hold { slot }, body: arriving.end(room) })
     }
 }
 
@@ -175,7 +176,7 @@ struct Collecting<'a> {
     limit_bytes: u64,
     promised: Option<u64>,
     /// Dropped before their room is given back.
-    pages: Pages,
+    arriving: Arriving,
     room: Room,
     begun: Instant,
     /// For the budget: time that says nothing of the caller's rate.
@@ -200,13 +201,13 @@ impl Collecting<'_> {
                 continue;
             };
             let Some(frame) = frame? else {
-                let whole = self.promised.is_none_or(|bytes| bytes == self.pages.len() as u64);
+                let whole = self.promised.is_none_or(|bytes| bytes == self.arriving.len_bytes());
                 return if whole { Ok(()) } else { Err(Reject::BadRequest) };
             };
             if let Ok(chunk) = frame.into_data() {
                 self.take(chunk).await?;
                 // Piece by piece, because a caller who leaves ends this at any point.
-                track.note(|record| record.received_bytes = self.pages.len() as u64);
+                track.note(|record| record.received_bytes = self.arriving.len_bytes());
             }
         }
     }
@@ -215,7 +216,7 @@ impl Collecting<'_> {
     fn deadline(&self) -> Instant {
         let data = &self.rules.config.data;
         let rate = data.min_body_rate_bytes_per_s;
-        let slowest = earned(self.pages.len(), rate, data.min_body_rate_grace + self.waited);
+        let slowest = earned(self.arriving.len_bytes(), rate, data.min_body_rate_grace + self.waited);
         self.begun + slowest.min(data.body_timeout)
     }
 
@@ -223,7 +224,7 @@ impl Collecting<'_> {
     fn claim_ends(&self) -> Option<Instant> {
         let data = &self.rules.config.data;
         let rate = data.min_body_rate_bytes_per_s.saturating_mul(PACE);
-        let slowest = earned(self.pages.len(), rate, data.min_body_rate_grace / PACE_GRACE + self.waited);
+        let slowest = earned(self.arriving.len_bytes(), rate, data.min_body_rate_grace / PACE_GRACE + self.waited);
         self.claimed.and_then(|since| since.checked_add(slowest))
     }
 
@@ -245,7 +246,7 @@ impl Collecting<'_> {
 
     async fn take(&mut self, chunk: Bytes) -> Result<(), Reject> {
         let (bytes, patience) = (chunk.len() as u64, self.rules.config.data.budget_wait);
-        let (before, after) = (self.pages.len() as u64, self.pages.len() as u64 + bytes);
+        let (before, after) = (self.arriving.len_bytes(), self.arriving.len_bytes() + bytes);
         if after > self.limit_bytes {
             return Err(Reject::BodyTooLarge { limit_bytes: self.limit_bytes });
         }
@@ -258,14 +259,14 @@ impl Collecting<'_> {
         let waiting = Instant::now();
         self.room.grow(bytes, patience).await.map_err(refusal)?;
         self.waited += waiting.elapsed();
-        self.pages.push(chunk);
+        self.arriving.push(chunk);
         Ok(())
     }
 }
 
 /// How long so many bytes may take at `rate`, bytes per second, beside `grace`. A rate of 0 is none.
-fn earned(bytes: usize, rate: u64, grace: Duration) -> Duration {
-    let millis = (bytes as u64).saturating_mul(1_000).checked_div(rate);
+fn earned(bytes: u64, rate: u64, grace: Duration) -> Duration {
+    let millis = bytes.saturating_mul(1_000).checked_div(rate);
     millis.map_or(Duration::MAX, |millis| grace.saturating_add(Duration::from_millis(millis)))
 }
 

@@ -1,13 +1,13 @@
 //! Is this an answer of DCAMS, and what does it say?
 
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::examined::Examined;
+use super::needles::Needles;
 use crate::audit::{ErrorClass, ResultKind, ReturnedStatus};
-use crate::json::{self, Caps, Document, Node};
+use crate::json::{Document, Node};
 use crate::reject::{Fate, Reject};
-use crate::upstream::Needles;
 
 /// The one message that means that the credentials were refused and nothing was done.
 const CREDENTIALS_REJECTED: &str = "Either your username or password is incorrect";
@@ -35,7 +35,7 @@ pub struct Judged {
 pub fn judge(
     status: StatusCode,
     headers: &HeaderMap,
-    body: &Bytes,
+    body: &Examined,
     request: &Document,
     needles: &Needles,
     fate: Fate,
@@ -43,15 +43,15 @@ pub fn judge(
     // In any spelling that DCAMS could resolve and send back in another.
     let echoes = || needles.found_in(request.bytes()) || needles.found_unescaped(request);
     let in_headers = headers.values().any(|value| needles.found_in(value.as_bytes()));
-    if (in_headers || needles.found_in(body)) && !echoes() {
+    if (in_headers || body.shows_password()) && !echoes() {
         return Err(Reject::ResponseWithheld(fate));
     }
     let acceptable = !status.is_redirection() && !status.is_informational() && media_type(headers);
     if !acceptable {
         return Err(Reject::UpstreamInvalid(fate));
     }
-    let document = json::parse(body.clone(), &Caps::ANSWER).map_err(|_| Reject::UpstreamInvalid(fate))?;
-    if needles.found_unescaped(&document) && !echoes() {
+    let document = body.document().map_err(|_| Reject::UpstreamInvalid(fate))?;
+    if needles.found_unescaped(document) && !echoes() {
         return Err(Reject::ResponseWithheld(fate));
     }
     Ok(read(document.root()))
@@ -119,7 +119,10 @@ pub fn allowed_headers(headers: &HeaderMap) -> [Option<(HeaderName, HeaderValue)
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::json::{self, Caps};
     use crate::secret::Secret;
 
     fn judged(
@@ -133,7 +136,8 @@ mod tests {
         let needles = Needles::of(&Secret::new(b"the long password".to_vec()));
         let status = StatusCode::from_u16(status).unwrap();
         let request = json::parse(Bytes::from_static(request.as_bytes()), &Caps::REQUEST).unwrap();
-        judge(status, &headers, &Bytes::from_static(body.as_bytes()), &request, &needles, Fate::Harmless)
+        let body = Examined::of(Bytes::from_static(body.as_bytes()), &needles);
+        judge(status, &headers, &body, &request, &needles, Fate::Harmless)
     }
 
     #[test]

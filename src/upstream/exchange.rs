@@ -15,7 +15,9 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, Connector};
+use super::examined::{Examined, Examining};
 use super::head::Head;
+use super::needles::Needles;
 use super::outgoing::Outgoing;
 use super::pool::{Pool, Share};
 use super::retry::Left;
@@ -23,7 +25,6 @@ use super::waits::Waits;
 use crate::budget::{Room, Shares};
 use crate::config::{Config, Endpoint};
 use crate::ids::{CallerId, EndpointId};
-use crate::pages::Pages;
 use crate::reject::{Fate, Reject};
 use crate::spares;
 
@@ -58,6 +59,8 @@ pub struct Exchange {
     pub deadline: Instant,
     /// What a failure after the first byte means.
     pub fate: Fate,
+    /// What no answer may hold.
+    pub needles: Arc<Needles>,
     /// Counts body bytes handed to a connection.
     pub sent: Arc<AtomicU64>,
     /// Counts the time for which its answer waits for room.
@@ -82,7 +85,7 @@ pub struct Answered {
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body, which holds the room that it takes.
-    pub body: Bytes,
+    pub body: Examined,
 }
 
 impl Client {
@@ -223,8 +226,7 @@ impl Client {
             return Err(begun(Reject::UpstreamInvalid(exchange.fate)));
         }
         let mut room = self.answers.room(exchange.caller).ok_or(Reject::Internal).map_err(begun)?;
-        let most = usize::try_from(promised.unwrap_or(limit)).unwrap_or(usize::MAX);
-        let mut pages = Pages::new(most);
+        let mut examining = Examining::new(promised, limit, Arc::clone(&exchange.needles));
         if let Some(promised) = promised {
             // All at once: answers that each hold a part and wait for the rest would never end.
             let patience = exchange.deadline.saturating_duration_since(Instant::now());
@@ -233,7 +235,8 @@ impl Client {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| begun(failure(&error, exchange.fate)))?;
             let Ok(chunk) = frame.into_data() else { continue };
-            let (before, after) = (pages.len() as u64, pages.len() as u64 + chunk.len() as u64);
+            let before = examining.len_bytes();
+            let after = before + chunk.len() as u64;
             if after > limit {
                 return Err(begun(Reject::UpstreamInvalid(exchange.fate)));
             }
@@ -241,9 +244,9 @@ impl Client {
                 let more = after.saturating_sub(before.max(SMALL_BYTES));
                 make_room(&mut room, more, self.config.data.budget_wait, exchange).await?;
             }
-            pages.push(chunk);
+            examining.push(chunk);
         }
-        Ok(Answered { status: head.status, headers: head.headers, body: pages.into_bytes(room) })
+        Ok(Answered { status: head.status, headers: head.headers, body: examining.end(room) })
     }
 }
 
@@ -321,6 +324,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::secret::Secret;
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_is_put_down_to_the_upstream_where_no_room_is_waited_for() {
@@ -331,6 +335,7 @@ mod tests {
                 parts: [Bytes::new(), Bytes::new()],
                 deadline: Instant::now(),
                 fate,
+                needles: Arc::new(Needles::of(&Secret::new(b"a password".to_vec()))),
                 sent: Arc::default(),
                 waits: Arc::default(),
                 fresh: false,

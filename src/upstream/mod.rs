@@ -3,6 +3,7 @@
 mod answer;
 mod breaker;
 mod connect;
+mod examined;
 mod exchange;
 mod forms;
 mod head;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use answer::{Judged, allowed_headers, judge};
 pub use connect::{Connector, probe};
+pub use examined::{Examined, Examining};
 pub use exchange::{Answered, Client, Exchange, Unanswered};
 pub use lanes::{Lanes, Pass};
 pub use needles::Needles;

@@ -49,21 +49,7 @@ impl Needles {
     /// Whether `bytes` hold the password in any form, also where any part of it is percent-encoded.
     #[must_use]
     pub fn found_in(&self, bytes: &[u8]) -> bool {
-        if bytes.len() < self.shortest {
-            return false;
-        }
-        let (mut start, mut percent) = (0, None);
-        while start < bytes.len() {
-            let end = bytes.len().min(start.saturating_add(PIECE_BYTES));
-            // The quicker search goes first: it fetches the piece for the other.
-            let piece = bytes.get(start..end).unwrap_or_default();
-            percent = percent.or_else(|| memchr::memchr(b'%', piece).map(|at| start.saturating_add(at)));
-            if self.begins_in(bytes, start..end) {
-                return true;
-            }
-            start = end;
-        }
-        percent.is_some_and(|first| self.found_percent_encoded(bytes, first))
+        Search::default().finish(self, bytes)
     }
 
     /// Whether a string of `document` holds the password once all its escapes are resolved; where `\/` is the only
@@ -112,6 +98,45 @@ impl Needles {
             }
         }
         window.ends()
+    }
+}
+
+/// A search for the same needles in bytes that still come, as far as it got.
+#[derive(Default)]
+pub(super) struct Search {
+    /// No form begins before this.
+    searched: usize,
+    /// The first `%` before that.
+    percent: Option<usize>,
+    found: bool,
+}
+
+impl Search {
+    /// Goes on with `beginning`, which goes on with what it was before, as far as no more bytes can tell otherwise.
+    pub(super) fn look(&mut self, needles: &Needles, beginning: &[u8]) {
+        self.search(needles, beginning, beginning.len().saturating_sub(needles.longest));
+    }
+
+    /// As [`Needles::found_in`] of all the bytes, with less left to do.
+    pub(super) fn finish(mut self, needles: &Needles, bytes: &[u8]) -> bool {
+        if bytes.len() < needles.shortest {
+            return false;
+        }
+        self.search(needles, bytes, bytes.len());
+        self.found || self.percent.is_some_and(|first| needles.found_percent_encoded(bytes, first))
+    }
+
+    fn search(&mut self, needles: &Needles, bytes: &[u8], until: usize) {
+        while self.searched < until && !self.found {
+            let start = self.searched;
+            let end = until.min(start.saturating_add(PIECE_BYTES));
+            // The quicker search goes first: it fetches the piece for the other.
+            let piece = bytes.get(start..end).unwrap_or_default();
+            self.percent =
+                self.percent.or_else(|| memchr::memchr(b'%', piece).map(|at| start.saturating_add(at)));
+            self.found = needles.begins_in(bytes, start..end);
+            self.searched = end;
+        }
     }
 }
 
@@ -337,6 +362,25 @@ mod tests {
                 assert!(needles.found_in(text.as_bytes()), "{pass} after {before}");
                 assert!(needles.found_in(&text.as_bytes()[..before + pass.len()]), "{pass} at the end");
                 assert!(!needles.found_in(&text.as_bytes()[..before + pass.len() - 1]), "half of {pass}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_which_pieces_an_answer_comes_changes_nothing() {
+        let pass = "a?~?>/ ?>?z?";
+        let percent: String = pass.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let (needles, half) = (needles(pass), &pass[..pass.len() - 1]);
+        for written in [pass.to_owned(), STANDARD.encode(pass).replace('/', "\\/"), percent, half.to_owned()] {
+            let text = format!("{}{written}{}", "a".repeat(PIECE_BYTES - 5), "z".repeat(70));
+            let found = needles.found_in(text.as_bytes());
+            assert_eq!(found, written != half);
+            for cut in PIECE_BYTES - 80..text.len() {
+                let mut search = Search::default();
+                for beginning in [cut / 2, cut, cut + (text.len() - cut) / 2] {
+                    search.look(&needles, &text.as_bytes()[..beginning]);
+                }
+                assert_eq!(search.finish(&needles, text.as_bytes()), found, "{written} cut at {cut}");
             }
         }
     }

@@ -14,10 +14,11 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-/// The two slices of a sealed request, as the body of one attempt.
+/// The two slices of a sealed request, as the body of one attempt. It is small, because hyper keeps room for many
+/// requests on each connection.
 pub struct Outgoing {
-    parts: [Bytes; 2],
     gate: Arc<Gate>,
+    handed: usize,
 }
 
 /// A slice that was handed to a connection.
@@ -38,6 +39,7 @@ pub struct Keeper {
 pub struct GivenUp;
 
 struct Gate {
+    parts: [Bytes; 2],
     /// Counts the bytes that leave; `None`: it is closed.
     sent: Mutex<Option<Arc<AtomicU64>>>,
     /// Ends with the last slice of the body.
@@ -49,9 +51,14 @@ impl Outgoing {
     #[must_use]
     pub fn new(parts: [Bytes; 2], sent: Arc<AtomicU64>) -> (Self, Keeper) {
         let (holding, held) = oneshot::channel();
-        let gate = Arc::new(Gate { sent: Mutex::new(Some(sent)), _held: holding });
+        let gate = Arc::new(Gate { parts, sent: Mutex::new(Some(sent)), _held: holding });
         let keeper = Keeper { gate: Arc::downgrade(&gate), held };
-        (Self { parts, gate }, keeper)
+        (Self { gate, handed: 0 }, keeper)
+    }
+
+    /// What was not handed over yet.
+    fn left(&self) -> impl Iterator<Item = &Bytes> {
+        self.gate.parts.iter().skip(self.handed)
     }
 }
 
@@ -90,19 +97,20 @@ impl Body for Outgoing {
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, GivenUp>>> {
         let this = self.get_mut();
-        let next = this.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
-        Poll::Ready(next.map(|bytes| {
+        let next = this.left().cloned().enumerate().find(|(_, part)| !part.is_empty());
+        Poll::Ready(next.map(|(skipped, bytes)| {
+            this.handed += skipped + 1;
             this.gate.pass(bytes.len())?;
             Ok(Frame::data(Piece { bytes, _gate: Arc::clone(&this.gate) }))
         }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.iter().all(Bytes::is_empty)
+        self.left().all(Bytes::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
+        SizeHint::with_exact(self.left().map(|part| part.len() as u64).sum())
     }
 }
 

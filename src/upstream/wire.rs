@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::UpstreamUrl;
+use crate::turns;
 
 /// Another way to an upstream than TCP, for where there is no network but a simulated one.
 pub trait Reach: Send + Sync {
@@ -68,19 +69,22 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<Raw>>),
 }
 
-/// Both are one of two streams, and pass on all that is asked of them.
+/// Both are one of two streams, and pass on all that is asked of them. `$passed` is told how many bytes have passed.
 macro_rules! one_of_two {
-    ($name:ident: $first:ident | $second:ident) => {
+    ($name:ident: $first:ident | $second:ident, $passed:expr) => {
         impl AsyncRead for $name {
             fn poll_read(
                 self: Pin<&mut Self>,
                 context: &mut Context<'_>,
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                match self.get_mut() {
+                let before = buffer.filled().len();
+                let read = match self.get_mut() {
                     Self::$first(stream) => Pin::new(stream).poll_read(context, buffer),
                     Self::$second(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
-                }
+                };
+                $passed(context, buffer.filled().len() - before);
+                read
             }
         }
 
@@ -90,10 +94,14 @@ macro_rules! one_of_two {
                 context: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                match self.get_mut() {
+                let written = match self.get_mut() {
                     Self::$first(stream) => Pin::new(stream).poll_write(context, bytes),
                     Self::$second(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
-                }
+                };
+                written.map_ok(|bytes| {
+                    $passed(context, bytes);
+                    bytes
+                })
             }
 
             fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -115,10 +123,14 @@ macro_rules! one_of_two {
                 context: &mut Context<'_>,
                 slices: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                match self.get_mut() {
+                let written = match self.get_mut() {
                     Self::$first(stream) => Pin::new(stream).poll_write_vectored(context, slices),
                     Self::$second(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
-                }
+                };
+                written.map_ok(|bytes| {
+                    $passed(context, bytes);
+                    bytes
+                })
             }
 
             fn is_write_vectored(&self) -> bool {
@@ -131,5 +143,6 @@ macro_rules! one_of_two {
     };
 }
 
-one_of_two!(Raw: Tcp | Other);
-one_of_two!(Stream: Plain | Tls);
+one_of_two!(Raw: Tcp | Other, turns::spend);
+// What passes here has passed below.
+one_of_two!(Stream: Plain | Tls, |_: &mut Context<'_>, _: usize| ());

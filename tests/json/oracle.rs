@@ -3,6 +3,9 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use dcams_gateway::arriving::Arriving;
+use dcams_gateway::budget::{Budget, Shares};
+use dcams_gateway::ids::CallerId;
 use dcams_gateway::json::{Caps, Document, Escapes, Kind, Malformed, Node, Text, parse};
 use dcams_gateway::secret::Secret;
 use dcams_gateway::splice::{Prefix, splice};
@@ -49,7 +52,9 @@ pub fn judge(body: &[u8]) -> Fate {
 /// The same within `caps`.
 pub fn judge_within(body: &[u8], caps: &Caps) -> Fate {
     let by_serde = accepted_by_serde(body);
-    match parse(Bytes::copy_from_slice(body), caps) {
+    let parsed = parse(Bytes::copy_from_slice(body), caps);
+    assert_same_in_pieces(body, caps, &parsed);
+    match parsed {
         Err(malformed) => {
             if let Some((text, value)) = by_serde {
                 assert_refused_for_a_reason(text, &value, malformed, caps);
@@ -74,6 +79,36 @@ pub fn judge_within(body: &[u8], caps: &Caps) -> Fate {
 pub fn sent(body: &[u8]) -> Option<Vec<u8>> {
     let document = parse(Bytes::copy_from_slice(body), &CAPS).ok()?;
     (!document.names_credentials()).then(|| splice(&PREFIX, &document).concat())
+}
+
+/// In which pieces a body comes changes nothing. They are as long as the body itself says, so that each fault of this
+/// can be repeated.
+fn assert_same_in_pieces(body: &[u8], caps: &Caps, whole: &Result<Document, Malformed>) {
+    let longest = 1 + body.iter().fold(0_usize, |sum, byte| sum * 31 % 9973 + usize::from(*byte)) % 700;
+    for longest in [1.max(body.len() / 200), longest] {
+        let mut arriving = Arriving::new(None, body.len() as u64, caps);
+        for piece in body.chunks(longest) {
+            arriving.push(Bytes::copy_from_slice(piece));
+        }
+        let room = Shares::new(Budget::new(0, None), std::iter::once(Budget::new(0, None))).room(CallerId(0));
+        match (arriving.end(room.unwrap()).parse(), whole) {
+            (Ok(document), Ok(whole)) => assert_same(document.root(), whole.root()),
+            (Err(fault), Err(other)) => assert_eq!(fault, *other, "in pieces of {longest}"),
+            (parsed, _) => panic!("in pieces of {longest} accepted: {}", parsed.is_ok()),
+        }
+    }
+}
+
+fn assert_same(node: Node<'_>, whole: Node<'_>) {
+    let known = |text: Text<'_>| (text.raw().to_owned(), text.escapes(), text.escape_count(), text.is_known_base64());
+    let value = |node: Node<'_>| (node.index(), node.kind(), node.text().map(known), node.len());
+    assert_eq!(value(node), value(whole));
+    assert_eq!((node.number_text(), node.boolean()), (whole.number_text(), whole.boolean()));
+    for ((name, node), (of_whole, whole)) in node.members().zip(whole.members()) {
+        assert_eq!(known(name), known(of_whole));
+        assert_same(node, whole);
+    }
+    node.elements().zip(whole.elements()).for_each(|(node, whole)| assert_same(node, whole));
 }
 
 #[expect(clippy::disallowed_methods, reason = "serde_json is the measure here")]

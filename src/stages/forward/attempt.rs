@@ -91,6 +91,7 @@ impl Parts {
             parts: plan.parts.clone(),
             deadline: plan.times.until,
             fate,
+            needles: Arc::clone(&plan.version.needles),
             sent: Arc::clone(&sealed.sent),
             waits: Arc::clone(&waits),
             fresh: plan.fresh,
@@ -122,7 +123,7 @@ impl Parts {
     ) -> Result<Judged, Reject> {
         sealed.track().note(|record| {
             record.upstream.status = Some(answered.status.as_u16());
-            record.answer_bytes = answered.body.len() as u64;
+            record.answer_bytes = answered.body.bytes().len() as u64;
         });
         let (request, needles) = (&sealed.document, &version.needles);
         let judged =

@@ -209,7 +209,7 @@ fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
     for (name, value) in allowed_headers(&answered.headers).into_iter().flatten() {
         headers.insert(name, value);
     }
-    let mut response = Response::new(Answer { body: answered.body, slot });
+    let mut response = Response::new(Answer { body: answered.body.into_bytes(), slot });
     *response.status_mut() = answered.status;
     *response.headers_mut() = headers;
     response
