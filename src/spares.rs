@@ -1,8 +1,9 @@
 //! Which pages of large bodies are used again?
 //!
 //! New pages are the dearest part of a large body: for 5 MB the system finds, charges and clears 1,221 of them, and takes
-//! them back a moment later; that was a fifth of what an upload costs. Each thread keeps a few, cleared, for the next
-//! body; a thread that has nothing to do lets go of them. They are in no budget, so all threads together keep little.
+//! them back a moment later; that was a fifth of what an upload costs. Each thread keeps some, cleared, for the next
+//! body; a thread that has nothing to do lets go of them. They are in no budget, so what is kept and what is in use are
+//! together no more than was in use at some time since, or a few bodies.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +12,17 @@ use memmap2::{MmapMut, MmapOptions};
 
 use crate::wiped::clear;
 
-/// So much is kept, of all threads together: four bodies of 5 MB.
-const KEPT_BYTES: usize = 24 << 20;
+/// So much may be kept and in use, of all threads together, however little was in use: four bodies of 5 MB.
+const FEW_BYTES: usize = 24 << 20;
 /// Mappings are of so many bytes, or a multiple: bodies of nearly the same size fit into the same pages.
 const STEP_BYTES: usize = 1 << 20;
 
 /// What all threads keep.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
+/// What all bodies lie in.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+/// The most of it since a thread let go of what it kept.
+static MOST: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static SPARES: RefCell<Spares> = const { RefCell::new(Spares(Vec::new())) };
@@ -31,15 +36,22 @@ struct Spares(Vec<MmapMut>);
 /// before: never more than twice as much as `bytes`. `None` when the system has no more mappings.
 #[must_use]
 pub fn take(bytes: usize) -> Option<MmapMut> {
-    let kept = SPARES.try_with(|spares| spares.borrow_mut().take(bytes));
-    kept.ok().flatten().or_else(|| {
+    let kept = SPARES.try_with(|spares| spares.borrow_mut().take(bytes)).ok().flatten();
+    let pages = kept.or_else(|| {
         let whole = bytes.checked_next_multiple_of(STEP_BYTES)?;
         MmapOptions::new().len(whole).no_reserve_swap().map_anon().ok()
-    })
+    })?;
+    let in_use = IN_USE.fetch_add(pages.len(), Ordering::Relaxed).saturating_add(pages.len());
+    MOST.fetch_max(in_use, Ordering::Relaxed);
+    // Those that are kept do not fit, and would come on top.
+    let _ = SPARES.try_with(|spares| spares.borrow_mut().make_room());
+    Some(pages)
 }
 
-/// Takes back pages of which the first `used` bytes were written to. What is not kept goes back to the system.
+/// Takes back pages of [`take`], of which the first `used` bytes were written to. What is not kept goes back to the
+/// system.
 pub fn give_back(pages: MmapMut, used: usize) {
+    IN_USE.fetch_sub(pages.len(), Ordering::Relaxed);
     // An error is that of a thread which ends: it keeps nothing.
     let _ = SPARES.try_with(|spares| spares.borrow_mut().keep(pages, used));
 }
@@ -47,6 +59,13 @@ pub fn give_back(pages: MmapMut, used: usize) {
 /// Gives all that this thread keeps back to the system.
 pub fn let_go() {
     SPARES.take();
+    MOST.store(IN_USE.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// Whether so much may be kept.
+fn may_keep(bytes: usize) -> bool {
+    let most = MOST.load(Ordering::Relaxed).max(FEW_BYTES);
+    IN_USE.load(Ordering::Relaxed).saturating_add(bytes) <= most
 }
 
 impl Spares {
@@ -58,10 +77,17 @@ impl Spares {
     }
 
     fn keep(&mut self, mut pages: MmapMut, used: usize) {
-        let with_these = |kept: usize| kept.checked_add(pages.len()).filter(|bytes| *bytes <= KEPT_BYTES);
+        let with_these = |kept: usize| kept.checked_add(pages.len()).filter(|bytes| may_keep(*bytes));
         if KEPT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_these).is_ok() {
             clear(pages.get_mut(..used).unwrap_or_default());
             self.0.push(pages);
+        }
+    }
+
+    fn make_room(&mut self) {
+        while !may_keep(KEPT.load(Ordering::Relaxed)) {
+            let Some(pages) = self.0.pop() else { return };
+            KEPT.fetch_sub(pages.len(), Ordering::Relaxed);
         }
     }
 }
@@ -98,26 +124,36 @@ mod tests {
         assert_eq!(again.as_ptr(), place);
         assert!(again.iter().all(|byte| *byte == 0));
         assert!(kept().is_empty());
+        give_back(again, 0);
     }
 
     #[test]
     fn a_body_gets_no_more_than_twice_its_pages_and_never_less() {
         give_back(written(4 << 20), 4 << 20);
-        assert_eq!(take((2 << 20) - 1).unwrap().len(), 2 << 20);
-        assert_eq!(take((4 << 20) + 1).unwrap().len(), 5 << 20);
+        let taken = [(2 << 20) - 1, (4 << 20) + 1].map(|bytes| take(bytes).unwrap());
+        assert_eq!(taken.each_ref().map(|pages| pages.len()), [2 << 20, 5 << 20]);
         assert_eq!(kept(), [4 << 20]);
-        assert_eq!(take(2 << 20).unwrap().len(), 4 << 20);
+        let fitting = take(2 << 20).unwrap();
+        assert_eq!(fitting.len(), 4 << 20);
+        taken.into_iter().chain([fitting]).for_each(|pages| give_back(pages, 0));
     }
 
     #[test]
     fn few_are_kept_and_none_for_ever() {
-        let many: Vec<_> = (0..8).map(|_| written(5 << 20)).collect();
-        let large = written(KEPT_BYTES + 1);
-        many.into_iter().chain([large]).for_each(|pages| give_back(pages, 1));
+        let_go();
+        // One after the other, no more is kept than one needs; all at once, as much as all needed.
+        for size in (1..=8).map(|size| size * FEW_BYTES / 4) {
+            give_back(written(size), 1);
+        }
         // Other tests may keep some, too.
-        let kept_here = kept();
-        assert!(kept_here.iter().all(|bytes| *bytes == 5 << 20), "{kept_here:?}");
-        assert!((1..=4).contains(&kept_here.len()), "{kept_here:?}");
+        assert!(kept().iter().sum::<usize>() <= 2 * FEW_BYTES, "{:?}", kept());
+        let many: Vec<_> = (0..16).map(|_| written(5 << 20)).collect();
+        many.into_iter().for_each(|pages| give_back(pages, 1));
+        assert!(kept().len() >= 8, "{:?}", kept());
+        // What does not fit gives way to what does.
+        let large: Vec<_> = (0..2).map(|_| written(35 << 20)).collect();
+        assert!(kept().iter().sum::<usize>() <= 15 << 20, "{:?}", kept());
+        large.into_iter().for_each(|pages| give_back(pages, 1));
         let_go();
         assert!(kept().is_empty());
         // More than is kept in all: what a thread keeps that ends is free for others.
