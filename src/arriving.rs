@@ -1,7 +1,7 @@
 //! What is known of a body while it comes?
 //!
-//! Each piece is read while it is in the processor's cache, and while the next is on its way. So there is no long step
-//! over all of a large body, in which nobody else is served, and none behind its last byte. What was read is used only
+//! Each piece is read while it is in the processor's cache, and while the next is on its way. So little is left to do
+//! behind the last byte of a large body, and no step over all of it keeps others waiting. What was read is used only
 //! when all is here: what is refused, and in which order, does not depend on how the body came in pieces.
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub struct Arrived {
 }
 
 impl Arriving {
-    /// Of which nothing is here, and so many bytes are `promised`, or `most` are allowed. It will be read within `caps`.
+    /// Of which nothing is here, and so many bytes are `promised`, or `most` are allowed. It is read within `caps`.
     #[must_use]
     pub fn new(promised: Option<u64>, most: u64, caps: &Caps) -> Self {
         let most = usize::try_from(promised.unwrap_or(most)).unwrap_or(usize::MAX);

@@ -59,7 +59,11 @@ pub fn give_back(pages: MmapMut, used: usize) {
 /// Gives all that this thread keeps back to the system.
 pub fn let_go() {
     SPARES.take();
-    MOST.store(IN_USE.load(Ordering::Relaxed), Ordering::Relaxed);
+    // Other threads let go of theirs in their own time.
+    MOST.store(
+        IN_USE.load(Ordering::Relaxed).saturating_add(KEPT.load(Ordering::Relaxed)),
+        Ordering::Relaxed,
+    );
 }
 
 /// Whether so much may be kept.

@@ -1,10 +1,10 @@
 //! How long may one connection keep a worker to itself?
 //!
-//! All connections of a worker take turns on its thread, and tokio ends a turn after so many calls into the kernel, however
-//! many bytes each of them moves. So bytes count, too: while one caller's images pass, others wait for a part of
-//! them only.
+//! All connections of a worker take turns on its thread, and tokio ends a turn after so many calls into the kernel,
+//! however many bytes each of them moves. So bytes count, too: while one caller's images pass, others wait for a part
+//! of them only.
 
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use tokio::task::coop::{has_budget_remaining, poll_proceed};
 
@@ -18,7 +18,7 @@ pub(crate) fn spend(context: &mut Context<'_>, bytes: usize) {
         if !has_budget_remaining() {
             return;
         }
-        if let std::task::Poll::Ready(step) = poll_proceed(context) {
+        if let Poll::Ready(step) = poll_proceed(context) {
             step.made_progress();
         }
     }

@@ -53,8 +53,7 @@ pub enum Verdict {
     Invalid,
 }
 
-static NEEDLES: LazyLock<Arc<Needles>> =
-    LazyLock::new(|| Arc::new(Needles::of(&Secret::new(PASS.into()))));
+static NEEDLES: LazyLock<Arc<Needles>> = LazyLock::new(|| Arc::new(Needles::of(&Secret::new(PASS.into()))));
 /// A request of nothing, and one with the password.
 static REQUESTS: LazyLock<(Document, Document)> = LazyLock::new(|| {
     let document = |body: String| parse(Bytes::from(body), &Caps::REQUEST).ok().unwrap();

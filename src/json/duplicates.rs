@@ -75,10 +75,12 @@ fn find_by_hash(input: &[u8], entries: &[Entry], object: u32, count: usize) -> O
         .iter()
         .zip(hashed.iter().skip(1))
         .filter(|((hash, _), (other, _))| hash == other)
-        .find(|((_, first), (_, second))| match (name(*first), name(*second)) {
+        .filter(|((_, first), (_, second))| match (name(*first), name(*second)) {
             (Some(first), Some(second)) => first.equals_text(second),
             _ => false,
         })
-        .and_then(|(_, (_, second))| entries.get(*second as usize))
+        .filter_map(|(_, (_, second))| entries.get(*second as usize))
+        // The same one however the names are hashed.
         .map(|second| second.start)
+        .min()
 }

@@ -71,9 +71,9 @@ impl Scan {
         self.start
     }
 
-    /// Up to where it was scanned.
-    pub(super) fn at(&self) -> usize {
-        self.at
+    /// How much of it was scanned.
+    pub(super) fn scanned_bytes(&self) -> usize {
+        self.at.saturating_sub(self.start)
     }
 
     /// Scans to the end of the string. After an error it can be called again with more input behind the same bytes.

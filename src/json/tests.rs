@@ -380,7 +380,9 @@ fn any_spelling_of_a_credential_member_is_recognised() {
 fn what_is_read_of_a_beginning_changes_nothing() {
     let letters = "QUJD".repeat(200);
     let bodies = [
-        format!(r#" {{"a":"{letters}==","b":[1.5,true,{{"c":"{letters}\/{letters}","d":null}}],"é":-0.5e3}} "#),
+        format!(
+            r#" {{"a":"{letters}==","b":[1.5,true,{{"c":"{letters}\/{letters}","d":null}}],"é":-0.5e3}} "#
+        ),
         format!(r#"{{"a":"{letters}\u002B{letters}\u002F","b":"{letters}\n{letters}","c":"é{letters}"}}"#),
         format!(r#"{{"a":{{"b":1,"c":"{letters}","b":2}},"d":"never looked at"}}"#),
         format!(r#"{{"a":"{letters}" "b":1}}"#),
@@ -417,16 +419,45 @@ fn outline(document: &Document) -> Vec<(String, Escapes, usize, bool)> {
     known
 }
 
-/// Else a body that is one long number, or one long space, would be read anew for each piece that comes.
+/// Else a body that is one long number, or has one long space, would be read anew for each piece that comes.
 #[test]
 fn what_cannot_be_read_yet_is_tried_again_when_there_is_half_as_much_more() {
-    let body = format!(r#"{{"n": 1{}"#, "0".repeat(1 << 20));
-    let mut ahead = Ahead::of_nothing();
-    let mut tries = 0;
-    for end in (0..body.len()).step_by(1 << 10) {
-        let before = ahead.0.worth_bytes();
-        ahead.read(&body.as_bytes()[..end], &Caps { number_bytes: u32::MAX, ..Caps::ANSWER });
-        tries += usize::from(ahead.0.worth_bytes() != before);
+    let tries = |body: &str| {
+        let mut ahead = Ahead::of_nothing();
+        let ends = (0..body.len()).step_by(1 << 10);
+        ends.filter(|end| {
+            let tried = *end >= ahead.0.worth_bytes();
+            ahead.read(&body.as_bytes()[..*end], &Caps::ANSWER);
+            tried
+        })
+        .count()
+    };
+    let (space, zeros, letters) = (" ".repeat(1 << 20), "0".repeat(1 << 20), "QUJD".repeat(1 << 18));
+    for body in
+        [format!(r#"{{"n": 1{zeros}"#), format!(r#"{{"n":{space}1"#), format!(r#"{{"n":{space}"{letters}"#)]
+    {
+        assert!((10..50).contains(&tries(&body)), "{} tries of {}", tries(&body), &body[..8]);
     }
-    assert!((10..40).contains(&tries), "{tries}");
+    assert_eq!(tries(&format!(r#"{{"n":"{letters}"#)), 1025, "a string goes on where it was");
+    assert!(tries(&format!(r#"{{"n":1,"n":2}}{letters}"#)) <= 2, "a fault that stays is met once");
+}
+
+/// Until a body is whole, its index is in no budget.
+#[test]
+fn of_a_body_that_is_not_whole_the_index_is_small() {
+    let body = format!("{{\"a\":[{}", "0,".repeat(16_000));
+    let mut ahead = Ahead::of_nothing();
+    ahead.read(body.as_bytes(), &Caps::ANSWER);
+    assert!((500..2_000).contains(&ahead.0.entries()), "{}", ahead.0.entries());
+    let whole = format!("{body}0]}}");
+    assert_eq!(ahead.parse(whole.into(), &Caps::ANSWER).unwrap().root().member("a").unwrap().len(), 16_001);
+}
+
+#[test]
+fn of_many_names_that_are_equal_the_first_is_told() {
+    let many: String = (0..40).map(|name| format!("\"k{name}\":0,")).collect();
+    for _ in 0..20 {
+        let body = format!("{{{many}\"k30\":1,\"k7\":1,\"k7\":1}}");
+        assert_eq!(fault(&body), Malformed::Duplicate { offset: 2 + many.len() as u32 });
+    }
 }

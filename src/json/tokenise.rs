@@ -11,6 +11,10 @@ use super::{Caps, Escapes, Malformed, duplicates, number};
 /// Most documents of DCAMS have fewer names and values.
 const USUAL_ENTRIES: usize = 64;
 
+/// More than these are read when all is here: until then, who sends them and nothing else has memory that is in no
+/// budget.
+const ENTRIES_AHEAD: usize = 512;
+
 /// How far a text was read.
 pub(super) struct Progress {
     at: usize,
@@ -48,15 +52,22 @@ impl Progress {
         let mut tokeniser = Tokeniser { input, caps, read: self };
         while tokeniser.turn_within() {}
         // What cannot be read yet is tried again when there is half as much more of it: all tries together take no
-        // longer than a few.
-        let again = input.len().saturating_sub(self.begun.map_or(self.at, |string| string.at()));
-        self.worth_bytes = input.len().saturating_add(again / 2);
+        // longer than a few. Only what was scanned of a string is not scanned again.
+        let kept = self.begun.map_or(0, |string| string.scanned_bytes());
+        let again = input.len().saturating_sub(self.at).saturating_sub(kept);
+        self.worth_bytes = self.worth_bytes.max(input.len().saturating_add(again / 2));
     }
 
     /// With how many bytes reading goes on.
     #[cfg(test)]
     pub(super) fn worth_bytes(&self) -> usize {
         self.worth_bytes
+    }
+
+    /// For how many entries there is room.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.entries.capacity()
     }
 
     /// Goes on to the end of `input`, and gives the index over all of it.
@@ -107,13 +118,18 @@ impl Tokeniser<'_> {
         let read = &self.read;
         let (at, values, entries) = (read.at, read.values, read.entries.len());
         let (outer, innermost) = (read.open.len().saturating_sub(1), read.open.last().copied());
-        if self.is_complete() {
+        if self.is_complete() || entries > ENTRIES_AHEAD {
             return false;
         }
-        if self.turn().is_ok() && self.read.at < self.input.len() {
+        let turn = self.turn();
+        if turn.is_ok() && self.read.at < self.input.len() {
             return true;
         }
         let read = &mut self.read;
+        if matches!(turn, Err(Duplicate { .. } | TooComplex { .. })) {
+            // No more bytes can mend that.
+            read.worth_bytes = usize::MAX;
+        }
         (read.at, read.values) = (at, values);
         read.entries.truncate(entries);
         read.open.truncate(outer);
@@ -231,7 +247,11 @@ impl Tokeniser<'_> {
 
     fn scalar(&mut self, class: Class, length: usize) {
         let end = self.read.at.saturating_add(length);
-        self.read.entries.push(Entry { start: self.read.at as u32, reach: end as u32, tag: Tag::of(class, 0) });
+        self.read.entries.push(Entry {
+            start: self.read.at as u32,
+            reach: end as u32,
+            tag: Tag::of(class, 0),
+        });
         self.read.at = end;
     }
 

@@ -273,8 +273,8 @@ impl<S> Noted<S> {
 }
 
 impl<S: AsyncRead + Readable + Unpin> Noted<S> {
-    /// Moves what was read before to `buffer`, and says how much. More is read into the same buffer: hyper takes a larger
-    /// one for a head that comes in two pieces.
+    /// Moves what was read before to `buffer`, and says how much. More is read into the same buffer: hyper takes a
+    /// larger one for a head that comes in two pieces.
     fn take_before(&mut self, buffer: &mut ReadBuf<'_>) -> usize {
         let bytes = self.before.len().min(buffer.remaining());
         if bytes > 0 {
@@ -284,8 +284,8 @@ impl<S: AsyncRead + Readable + Unpin> Noted<S> {
         bytes
     }
 
-    /// Whether there is something to read, or the end has come. Takes one byte at most out of the stream, so that nothing
-    /// of what a caller sends lies here.
+    /// Whether there is something to read, or the end has come. Takes one byte at most out of the stream, so that
+    /// nothing of what a caller sends lies here.
     pub(super) fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.before.is_empty() {
             let mut byte = [0; 1];
@@ -310,17 +310,17 @@ impl<S: AsyncRead + Readable + Unpin> AsyncRead for Noted<S> {
         if known > 0 && buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
+        let filled = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         if read.is_pending() && this.activity.looking.load(Ordering::Acquire) {
             this.activity.silent.store(!this.stream.has_arrivals(), Ordering::Release);
         }
         match read {
-            // What has ended or is broken is so at the next read, too.
+            // The next read tells what is wrong with the stream, or that it has ended.
             Poll::Pending | Poll::Ready(Err(_)) if known > 0 => {}
             read => ready!(read)?,
         }
-        let bytes = buffer.filled().len() - before;
+        let bytes = buffer.filled().len() - filled;
         if bytes > 0 {
             this.activity.bytes_came();
             turns::spend(context, bytes);
@@ -415,5 +415,21 @@ mod tests {
         assert_eq!(activity.judge(&PATIENCE), Err(Overdue::Reader));
         activity.write_ended(false);
         assert!(activity.judge(&PATIENCE).is_ok());
+    }
+
+    #[test]
+    fn a_connection_is_at_rest_when_all_is_answered_and_written() {
+        let activity = Activity::new(false, Arc::default());
+        assert!(activity.at_rest_since().is_some());
+        activity.bytes_came();
+        assert!(activity.at_rest_since().is_none(), "a head has begun");
+        let request = activity.request();
+        assert!(activity.at_rest_since().is_none());
+        // TLS takes the last bytes of an answer before the socket does.
+        activity.write_ended(true);
+        drop(request);
+        assert!(activity.quiet_since().is_some() && activity.at_rest_since().is_none());
+        activity.write_ended(false);
+        assert!(activity.at_rest_since().is_some());
     }
 }

@@ -24,7 +24,7 @@ use tower::{Service, ServiceExt};
 use super::activity::{Activity, Noted, Overdue, Patience};
 use super::delivery::Delivered;
 use super::last_call::{LastCall, Readable};
-use super::line::{Line, Step, can_rest};
+use super::line::{Line, Pulse, can_rest};
 use super::newest::Newest;
 use super::seat::Seat;
 use super::unread::Unread;
@@ -35,7 +35,7 @@ use crate::metrics::Metrics;
 use crate::stages::Reply;
 
 /// For how much that is read at once, in no budget, connections may have room: all together, unless heads need more, and
-/// one of them. The more, the fewer calls into the kernel a large body takes. A connection keeps that room.
+/// one of them. The more, the fewer calls into the kernel a large body takes. A connection keeps that room until it rests.
 const READ_AT_ONCE_BYTES: usize = 32 << 20;
 const MOST_READ_AT_ONCE_BYTES: usize = 400 << 10;
 /// Streams at once on an HTTP/2 connection.
@@ -186,10 +186,10 @@ pub(super) async fn serve_http1<IO>(
         let mut watchdog = pin!(overdue(&activity, &context.patience));
         let mut pause = pin!(can_rest(&activity));
         loop {
-            let step = tokio::select! {
+            let pulse = tokio::select! {
                 // In this order, so that the same bytes at the same times have the same end.
                 biased;
-                step = poll_fn(|task| line.poll(task)) => Some(step),
+                pulse = poll_fn(|task| line.poll(task)) => Some(pulse),
                 overdue = &mut watchdog => {
                     context.metrics.connection(overdue.event());
                     break None;
@@ -205,18 +205,16 @@ pub(super) async fn serve_http1<IO>(
                 }
                 () = &mut quiet => {
                     activity.look();
-                    let step = now_or_never(|task| line.poll(task)).await;
+                    let pulse = now_or_never(|task| line.poll(task)).await;
+                    let silent = activity.is_silent();
                     quiet.set(context.last_call.over_for(&activity));
-                    match step {
-                        // Nothing lies between this look and the end.
-                        None if activity.is_silent() => line.leave(),
-                        step => step,
-                    }
+                    // Nothing lies between this look and the end.
+                    pulse.or_else(|| if silent { line.leave() } else { None })
                 }
             };
-            match step {
-                Some(Step::Woken) => line.serve(&served),
-                Some(Step::Ended(ended)) => break Some(ended),
+            match pulse {
+                Some(Pulse::Woken) => line.serve(&served),
+                Some(Pulse::Ended(ended)) => break Some(ended),
                 None => {}
             }
         }

@@ -224,7 +224,8 @@ impl Collecting<'_> {
     fn claim_ends(&self) -> Option<Instant> {
         let data = &self.rules.config.data;
         let rate = data.min_body_rate_bytes_per_s.saturating_mul(PACE);
-        let slowest = earned(self.arriving.len_bytes(), rate, data.min_body_rate_grace / PACE_GRACE + self.waited);
+        let slowest =
+            earned(self.arriving.len_bytes(), rate, data.min_body_rate_grace / PACE_GRACE + self.waited);
         self.claimed.and_then(|since| since.checked_add(slowest))
     }
 

@@ -79,13 +79,20 @@ pub struct Unanswered {
 }
 
 /// An answer as it came, whole.
-pub struct Answered {
+pub struct Answered<B = Examined> {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body, which holds the room that it takes.
-    pub body: Examined,
+    pub body: B,
+}
+
+impl Answered {
+    /// Without what was found in it, whose memory is in no budget.
+    pub fn judged(self) -> Answered<Bytes> {
+        Answered { status: self.status, headers: self.headers, body: self.body.into_bytes() }
+    }
 }
 
 impl Client {

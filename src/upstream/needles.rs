@@ -371,7 +371,8 @@ mod tests {
         let pass = "a?~?>/ ?>?z?";
         let percent: String = pass.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let (needles, half) = (needles(pass), &pass[..pass.len() - 1]);
-        for written in [pass.to_owned(), STANDARD.encode(pass).replace('/', "\\/"), percent, half.to_owned()] {
+        for written in [pass.to_owned(), STANDARD.encode(pass).replace('/', "\\/"), percent, half.to_owned()]
+        {
             let text = format!("{}{written}{}", "a".repeat(PIECE_BYTES - 5), "z".repeat(70));
             let found = needles.found_in(text.as_bytes());
             assert_eq!(found, written != half);

@@ -100,7 +100,8 @@ fn assert_same_in_pieces(body: &[u8], caps: &Caps, whole: &Result<Document, Malf
 }
 
 fn assert_same(node: Node<'_>, whole: Node<'_>) {
-    let known = |text: Text<'_>| (text.raw().to_owned(), text.escapes(), text.escape_count(), text.is_known_base64());
+    let known =
+        |text: Text<'_>| (text.raw().to_owned(), text.escapes(), text.escape_count(), text.is_known_base64());
     let value = |node: Node<'_>| (node.index(), node.kind(), node.text().map(known), node.len());
     assert_eq!(value(node), value(whole));
     assert_eq!((node.number_text(), node.boolean()), (whole.number_text(), whole.boolean()));

@@ -29,7 +29,7 @@ pub(super) struct Plan {
 
 /// One attempt at its end.
 pub(super) struct Attempted {
-    pub(super) result: Result<(Answered, Judged), Reject>,
+    pub(super) result: Result<(Answered<Bytes>, Judged), Reject>,
     /// The pause before the next one; `None`: there is none.
     pub(super) again: Option<Duration>,
 }
@@ -52,7 +52,7 @@ impl Parts {
                 let status = answered.status;
                 let judged = self.judged(sealed, plan, rejections, &answered);
                 let ended = Ended::judged(status, &judged);
-                (judged.map(|judged| (answered, judged)), ended)
+                (judged.map(|judged| (answered.judged(), judged)), ended)
             }
             Err(Unanswered { reject, left }) => {
                 // Where not a byte of the body was handed over, nothing can have happened.
@@ -190,7 +190,7 @@ impl<'a> UnderWay<'a> {
         self.sealed.sent.load(Ordering::Relaxed) > self.before
     }
 
-    fn ended(&mut self, result: &Result<(Answered, Judged), Reject>, ended: Ended) {
+    fn ended(&mut self, result: &Result<(Answered<Bytes>, Judged), Reject>, ended: Ended) {
         self.settled = result.is_ok() && ended.is_conclusive();
         self.reject = match result {
             Ok((_, judged)) if rejected(judged) => Some(Reject::UpstreamCredentialsRejected),

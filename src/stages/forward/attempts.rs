@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, Response};
 use tokio::time::{Instant, timeout_at};
 
@@ -119,7 +120,7 @@ impl Parts {
         sealed: &Sealed,
         mut pass: Pass,
         times: Times,
-    ) -> Result<(Answered, Judged), Reject> {
+    ) -> Result<(Answered<Bytes>, Judged), Reject> {
         let mut tries = Tries { parts: self, sealed, times, retried: 0, stale: false };
         let mut plan =
             Plan { version: Arc::clone(&sealed.version), parts: sealed.parts.clone(), times, fresh: false };
@@ -204,12 +205,12 @@ pub(super) fn rejected(judged: &Judged) -> bool {
 }
 
 /// DCAMS's own answer: its status and its bytes, and of its headers those on the allow-list.
-fn respond(answered: Answered, slot: Slot) -> Response<Answer> {
+fn respond(answered: Answered<Bytes>, slot: Slot) -> Response<Answer> {
     let mut headers = HeaderMap::new();
     for (name, value) in allowed_headers(&answered.headers).into_iter().flatten() {
         headers.insert(name, value);
     }
-    let mut response = Response::new(Answer { body: answered.body.into_bytes(), slot });
+    let mut response = Response::new(Answer { body: answered.body, slot });
     *response.status_mut() = answered.status;
     *response.headers_mut() = headers;
     response
