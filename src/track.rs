@@ -22,7 +22,7 @@ pub enum Step {
     Route,
     /// Has this caller quota and a free slot?
     Admit,
-    /// Is the whole body here?
+    /// Is the whole body here? It is parsed while it comes.
     Receive,
     /// Is it strict JSON?
     Parse,
