@@ -22,8 +22,8 @@ use tower::BoxError;
 use super::activity::{Activity, Noted};
 use super::last_call::Readable;
 
-/// A connection rests when nothing has happened on it for so long. To wake costs one more read, a timer and two buffers,
-/// some two microseconds; where requests come that seldom on each connection, that is little beside the rest.
+/// A connection rests when nothing has happened on it for so long. To wake costs one more read, a timer and two buffers:
+/// little beside requests that come so seldom.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection, served or at rest.
