@@ -388,7 +388,7 @@ fn what_is_read_of_a_beginning_changes_nothing() {
         format!(r#"{{"a":"{letters}" "b":1}}"#),
         format!(r#"{{"a":"{letters}\ud800"}}"#),
         format!(r#"{{"a":"{letters}"}}}}"#),
-        r#"{"a":10,"b":1e307,"c":[[],{}],"ab":false}"#.to_owned(),
+        r#"{"a":10,"b":1e307,"c":[[],{}],"a\u0062":false}"#.to_owned(),
         r#"{"a":9007199254740993}"#.to_owned(),
         "[1]".to_owned(),
         String::new(),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use dcams_gateway::arriving::Arriving;
-use dcams_gateway::budget::{Budget, Shares};
+use dcams_gateway::budget::{Budget, Room, Shares};
 use dcams_gateway::ids::CallerId;
 use dcams_gateway::json::{Caps, Document, Escapes, Kind, Malformed, Node, Text, parse};
 use dcams_gateway::secret::Secret;
@@ -90,13 +90,18 @@ fn assert_same_in_pieces(body: &[u8], caps: &Caps, whole: &Result<Document, Malf
         for piece in body.chunks(longest) {
             arriving.push(Bytes::copy_from_slice(piece));
         }
-        let room = Shares::new(Budget::new(0, None), std::iter::once(Budget::new(0, None))).room(CallerId(0));
-        match (arriving.end(room.unwrap()).parse(), whole) {
+        match (arriving.end(no_room()).parse(), whole) {
             (Ok(document), Ok(whole)) => assert_same(document.root(), whole.root()),
             (Err(fault), Err(other)) => assert_eq!(fault, *other, "in pieces of {longest}"),
             (parsed, _) => panic!("in pieces of {longest} accepted: {}", parsed.is_ok()),
         }
     }
+}
+
+/// Of a budget of nothing: what is examined by itself takes none.
+pub fn no_room() -> Room {
+    let shares = Shares::new(Budget::new(0, None), std::iter::once(Budget::new(0, None)));
+    shares.room(CallerId(0)).unwrap()
 }
 
 fn assert_same(node: Node<'_>, whole: Node<'_>) {
